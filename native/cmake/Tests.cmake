@@ -1,0 +1,28 @@
+# ctest: every GoogleTest case by its name, the header as plain C11, and what the linker was given and made.
+
+find_package(GTest REQUIRED)
+include(GoogleTest)
+
+file(GLOB test_sources CONFIGURE_DEPENDS tests/*_test.cpp)
+add_executable(intarsia_tests ${test_sources})
+target_include_directories(intarsia_tests PRIVATE tests)
+target_link_libraries(intarsia_tests PRIVATE intarsia_objects GTest::gtest GTest::gtest_main)
+gtest_discover_tests(intarsia_tests DISCOVERY_MODE PRE_TEST)
+
+add_executable(intarsia_consumer tests/consumer.c)
+target_compile_options(intarsia_consumer PRIVATE -Wall -Wextra -Wpedantic -Werror)
+target_link_libraries(intarsia_consumer PRIVATE intarsia)
+target_link_options(intarsia_consumer PRIVATE $<TARGET_PROPERTY:intarsia_flags,INTERFACE_LINK_OPTIONS>)
+add_test(NAME header_is_plain_c COMMAND intarsia_consumer)
+
+add_test(NAME exports_are_the_header
+    COMMAND ${CMAKE_COMMAND} -D NM=${CMAKE_NM} -D LIBRARY=$<TARGET_FILE:intarsia>
+        -D HEADER=${CMAKE_CURRENT_SOURCE_DIR}/include/intarsia.h
+        -P ${CMAKE_CURRENT_SOURCE_DIR}/cmake/check_exports.cmake)
+
+add_test(NAME tiers_keep_to_themselves
+    COMMAND ${CMAKE_COMMAND} -D NM=${CMAKE_NM} "-DOBJECTS=$<TARGET_OBJECTS:intarsia_objects>"
+        -P ${CMAKE_CURRENT_SOURCE_DIR}/cmake/check_tiers.cmake)
+if(INTARSIA_SANITIZE)
+    set_tests_properties(tiers_keep_to_themselves PROPERTIES DISABLED ON) # instrumented code is not inlined
+endif()
