@@ -1,0 +1,375 @@
+/*
+ * Intarsia: the C ABI of the native kernel and graph runtime.
+ *
+ * The order of use:  device -> weights -> graph -> partition -> executables, KV cache -> step -> execute, sample.
+ *
+ * Rules that hold for every function
+ *  - A function returns INTARSIA_OK or an error status. On an error its out parameters are untouched, nothing else has changed, and
+ *    intarsia_last_error() gives one sentence that says what was wrong and where. Nothing aborts, exits, prints or throws.
+ *  - Handles are opaque and are never dereferenced by the caller. A null, destroyed, foreign or wrongly typed handle is
+ *    INTARSIA_INVALID_HANDLE. intarsia_*_destroy(NULL) is fine. Objects keep what they depend on alive, so that the order of
+ *    destruction is free; a handle is dead as soon as its own destroy returns.
+ *  - Structs of options and of answers begin with `uint32_t struct_size`, which the caller sets to sizeof. Unknown sizes and unknown
+ *    flags are INTARSIA_INVALID_ARGUMENT. Reserved fields are zero.
+ *  - Strings are UTF-8 and zero-terminated, and are copied. Every other pointer is read or written only during the call, except
+ *    the step buffers, which live as long as their step.
+ *  - Every function may be called from any thread. Calls that use one object wait for each other.
+ *  - The floating-point mode of the calling thread is the same after a call as before it.
+ *
+ * Symbolic dimensions: `tokens` (T), the tokens of a step, and `rows` (R), the positions of a step whose logits are wanted. Both can be
+ * frozen to one size when a graph is created. All activations are matrices [T or R, width], row-major.
+ */
+#ifndef INTARSIA_H
+#define INTARSIA_H
+
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define INTARSIA_API __attribute__((visibility("default")))
+#else
+#define INTARSIA_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Raised whenever a signature, struct or constant of this header changes its meaning. */
+#define INTARSIA_ABI_VERSION 1
+/* Stands for "no value", "no weight" where one is optional. */
+#define INTARSIA_NONE 0xFFFFFFFFu
+/* Positions in one block of the paged KV cache. */
+#define INTARSIA_KV_BLOCK 16
+
+typedef int32_t intarsia_status;
+
+enum intarsia_status_code {
+    INTARSIA_OK = 0,
+    INTARSIA_INVALID_ARGUMENT = 1,
+    INTARSIA_INVALID_HANDLE = 2,
+    INTARSIA_INVALID_STATE = 3,
+    INTARSIA_OUT_OF_MEMORY = 4,
+    INTARSIA_UNSUPPORTED = 5,
+    INTARSIA_DEVICE_FAULT = 6,
+    INTARSIA_INTERNAL = 7
+};
+
+enum intarsia_device_kind { INTARSIA_DEVICE_CPU = 0, INTARSIA_DEVICE_CUDA = 1 };
+
+/* Element types of checkpoint tensors given to intarsia_weights_add. */
+enum intarsia_dtype { INTARSIA_DTYPE_F32 = 0, INTARSIA_DTYPE_F16 = 1, INTARSIA_DTYPE_BF16 = 2 };
+
+/*
+ * Numeric mode. F32: weights widened to f32, everything computed in f32. BF16: weights, inputs of linear ops, q, k, v as cached and
+ * attention probabilities are rounded to bf16 (nearest even); all else is f32.
+ */
+enum intarsia_precision { INTARSIA_PRECISION_F32 = 0, INTARSIA_PRECISION_BF16 = 1 };
+
+enum intarsia_dimension { INTARSIA_DIM_TOKENS = 0, INTARSIA_DIM_ROWS = 1 };
+
+/* Inputs of a graph: i32 vectors that live in the step buffers of the same name. */
+enum intarsia_input {
+    INTARSIA_INPUT_TOKENS = 0,    /* [T] token ids */
+    INTARSIA_INPUT_POSITIONS = 1, /* [T] position of each token in its sequence, from 0 */
+    INTARSIA_INPUT_SLOTS = 2,     /* [T] where k and v of each token go: block * INTARSIA_KV_BLOCK + offset, or -1 for nowhere */
+    INTARSIA_INPUT_ROWS = 3       /* [R] indices into T of the rows whose logits are wanted */
+};
+
+enum intarsia_op {
+    INTARSIA_OP_INPUT = 0,
+    INTARSIA_OP_EMBEDDING = 1,
+    INTARSIA_OP_RMS_NORM = 2,
+    INTARSIA_OP_LINEAR = 3,
+    INTARSIA_OP_ROPE_TABLE = 4,
+    INTARSIA_OP_ROPE = 5,
+    INTARSIA_OP_CACHE_APPEND = 6,
+    INTARSIA_OP_ATTENTION = 7,
+    INTARSIA_OP_SILU_MUL = 8,
+    INTARSIA_OP_ADD = 9,
+    INTARSIA_OP_SELECT_ROWS = 10,
+    INTARSIA_OP_EMPTY = 11
+};
+
+/* Buffers of a step, allocated once and written in place by the caller before intarsia_step_begin. */
+enum intarsia_buffer {
+    INTARSIA_BUFFER_TOKENS = 0,       /* i32 [max_tokens] */
+    INTARSIA_BUFFER_POSITIONS = 1,    /* i32 [max_tokens] */
+    INTARSIA_BUFFER_SLOTS = 2,        /* i32 [max_tokens] */
+    INTARSIA_BUFFER_ROWS = 3,         /* i32 [max_rows] */
+    INTARSIA_BUFFER_QUERY_STARTS = 4, /* i32 [max_sequences + 1]: tokens query_starts[s] .. query_starts[s + 1] belong to sequence s */
+    INTARSIA_BUFFER_LENGTHS = 5,      /* i32 [max_sequences]: tokens of the sequence in the cache after this step's append */
+    INTARSIA_BUFFER_BLOCK_TABLES = 6, /* i32 [max_sequences, max_blocks]: cache block of each 16 positions of a sequence */
+    INTARSIA_BUFFER_SAMPLING = 7,     /* intarsia_sampling [max_rows] */
+    INTARSIA_BUFFER_SAMPLED = 8,      /* i32 [max_rows], out: the token sampled for each row */
+    INTARSIA_BUFFER_LOGITS = 9        /* f32 [max_rows, vocabulary], out */
+};
+
+enum intarsia_piece_kind { INTARSIA_PIECE_PLAIN = 0, INTARSIA_PIECE_SPLITTING = 1 };
+
+enum intarsia_compile_flag {
+    INTARSIA_COMPILE_NO_FUSION = 1 /* one kernel per op: the reference that fused executables equal bit for bit */
+};
+
+typedef struct intarsia_device intarsia_device;
+typedef struct intarsia_weights intarsia_weights;
+typedef struct intarsia_graph intarsia_graph;
+typedef struct intarsia_partition intarsia_partition;
+typedef struct intarsia_executable intarsia_executable;
+typedef struct intarsia_kv_cache intarsia_kv_cache;
+typedef struct intarsia_step intarsia_step;
+
+/* ---------------------------------------------------------------------------------------------------------------- library */
+
+/* INTARSIA_ABI_VERSION of the header that the library was built from. */
+INTARSIA_API uint32_t intarsia_abi_version(void);
+/* Version of the library, such as "0.1.0". Static. */
+INTARSIA_API const char *intarsia_version(void);
+/* Hash over the native sources and flags of this build. Static. */
+INTARSIA_API const char *intarsia_build_id(void);
+/* SHA-256 of this header as it was at build time, 64 lower-case hex digits. Static. */
+INTARSIA_API const char *intarsia_header_hash(void);
+/*
+ * The ABI as the compiler saw it, one line each, static:
+ *   "struct NAME SIZE", "field STRUCT.NAME OFFSET SIZE", "function NAME RESULT(ARGUMENTS)"
+ * with the argument letters v void, i 32-bit integer, l 64-bit integer, f float, d double, p pointer.
+ */
+INTARSIA_API const char *intarsia_abi_table(void);
+/* The last error of the calling thread, "" if there was none. Valid until the thread's next call; copy it at once. */
+INTARSIA_API const char *intarsia_last_error(void);
+
+/* ----------------------------------------------------------------------------------------------------------------- device */
+
+typedef struct intarsia_device_info {
+    uint32_t struct_size;
+    uint32_t kind;            /* enum intarsia_device_kind */
+    uint32_t available;       /* 1, or 0 with the reason in `note` */
+    uint32_t default_threads; /* CPU: what affinity and cgroup allow */
+    uint64_t memory_total;    /* bytes, the cgroup's limit where that is lower */
+    uint64_t memory_free;     /* bytes */
+    char name[96];
+    char tiers[96]; /* CPU: instruction-set tiers this machine can run, best first, separated by blanks */
+    char tier[32];  /* CPU: the one a device opened now would use */
+    char note[256];
+} intarsia_device_info;
+
+typedef struct intarsia_device_options {
+    uint32_t struct_size;
+    uint32_t kind;    /* enum intarsia_device_kind */
+    uint32_t ordinal; /* 0 on the CPU */
+    uint32_t threads; /* CPU: 1..256, 0 = default_threads */
+    char tier[32];    /* CPU: "" = INTARSIA_CPU_TIER of the environment, else the best; "scalar", "avx2" */
+} intarsia_device_options;
+
+/* Number of devices known, unavailable ones too. */
+INTARSIA_API intarsia_status intarsia_device_count(uint32_t *out_count);
+INTARSIA_API intarsia_status intarsia_device_query(uint32_t index, intarsia_device_info *out_info);
+/* A team of threads (parked when idle) and the kernels of one tier. The calling thread of an execute is one of the team. */
+INTARSIA_API intarsia_status intarsia_device_open(const intarsia_device_options *options, intarsia_device **out_device);
+INTARSIA_API void intarsia_device_destroy(intarsia_device *device);
+
+/* ---------------------------------------------------------------------------------------------------------------- weights */
+
+INTARSIA_API intarsia_status intarsia_weights_create(intarsia_device *device, uint32_t precision, intarsia_weights **out_weights);
+INTARSIA_API void intarsia_weights_destroy(intarsia_weights *weights);
+/*
+ * Adds a tensor, row-major, rank 1 or 2, and lays it out once for the kernels: a vector as f32; a matrix [outputs, inputs] as tiles of
+ * 16 outputs x inputs, in the precision of the set. `bytes` must be the product of the dims and the size of the dtype. `data` needs no
+ * alignment and can be released after the call. Names are unique.
+ */
+INTARSIA_API intarsia_status intarsia_weights_add(intarsia_weights *weights, const char *name, uint32_t dtype, const int64_t *dims,
+                                                  uint32_t rank, const void *data, uint64_t bytes, uint32_t *out_weight);
+/* Bytes held by the set. */
+INTARSIA_API intarsia_status intarsia_weights_bytes(intarsia_weights *weights, uint64_t *out_bytes);
+
+/* ------------------------------------------------------------------------------------------------------------------ graph */
+
+typedef struct intarsia_graph_options {
+    uint32_t struct_size;
+    uint32_t tokens; /* 0 = symbolic, else the dimension is frozen to this size */
+    uint32_t rows;   /* 0 = symbolic, else the dimension is frozen to this size */
+    uint32_t reserved;
+} intarsia_graph_options;
+
+typedef struct intarsia_attention_options {
+    uint32_t struct_size;
+    uint32_t layer;    /* layer of the KV cache that is read */
+    uint32_t heads;    /* query heads, a multiple of kv_heads */
+    uint32_t kv_heads;
+    uint32_t head_dim; /* even, 2..1024 */
+    uint32_t window;   /* a query at position p sees keys p - window + 1 .. p; 0 = all up to p */
+    float scale;       /* multiplies q k' before the softmax */
+    uint32_t reserved;
+} intarsia_attention_options;
+
+/*
+ * A graph is built op by op in the order of execution; a builder call checks the shapes and answers with the id of the new value. Errors name
+ * the op and the shapes. A graph is sealed by its first split.
+ */
+INTARSIA_API intarsia_status intarsia_graph_create(intarsia_weights *weights, const intarsia_graph_options *options,
+                                                   intarsia_graph **out_graph);
+INTARSIA_API void intarsia_graph_destroy(intarsia_graph *graph);
+/* input: enum intarsia_input; i32 [T], or [R] for INTARSIA_INPUT_ROWS. Asked twice, the same value. */
+INTARSIA_API intarsia_status intarsia_graph_input(intarsia_graph *graph, uint32_t input, uint32_t *out_value);
+/* [T] i32, weight [vocabulary, H] -> [T, H] */
+INTARSIA_API intarsia_status intarsia_graph_embedding(intarsia_graph *graph, uint32_t tokens, uint32_t weight, uint32_t *out_value);
+/* x / sqrt(mean(x^2) + eps) * weight over groups of the weight's length D: [*, W] with W a multiple of D -> [*, W] */
+INTARSIA_API intarsia_status intarsia_graph_rms_norm(intarsia_graph *graph, uint32_t x, uint32_t weight, float eps, uint32_t *out_value);
+/* x W' + bias: [*, K], weight [N, K], bias [N] or INTARSIA_NONE -> [*, N] */
+INTARSIA_API intarsia_status intarsia_graph_linear(intarsia_graph *graph, uint32_t x, uint32_t weight, uint32_t bias, uint32_t *out_value);
+/* Angles p * inv_freq: [T] i32, inverse frequencies [D/2] -> [T, D], first D/2 cosines, then D/2 sines, each times `scale` */
+INTARSIA_API intarsia_status intarsia_graph_rope_table(intarsia_graph *graph, uint32_t positions, uint32_t inverse_frequencies, float scale,
+                                                       uint32_t *out_value);
+/* Rotary embedding of the halves convention (element i with i + D/2) on heads of D: [T, h*D], table [T, D] -> [T, h*D] */
+INTARSIA_API intarsia_status intarsia_graph_rope(intarsia_graph *graph, uint32_t x, uint32_t table, uint32_t *out_value);
+/* Writes k and v [T, kv_heads * head_dim] of each token to its slot of the layer's cache; slot -1 writes nothing. */
+INTARSIA_API intarsia_status intarsia_graph_cache_append(intarsia_graph *graph, uint32_t k, uint32_t v, uint32_t slots, uint32_t layer,
+                                                         uint32_t kv_heads);
+/* Causal grouped-query attention over the block tables of the step; q [T, heads * head_dim] -> the same shape */
+INTARSIA_API intarsia_status intarsia_graph_attention(intarsia_graph *graph, uint32_t q, const intarsia_attention_options *options,
+                                                      uint32_t *out_value);
+/* silu(gate) * up, both [*, W] -> [*, W] */
+INTARSIA_API intarsia_status intarsia_graph_silu_mul(intarsia_graph *graph, uint32_t gate, uint32_t up, uint32_t *out_value);
+/* a + b, both [*, W] -> [*, W] */
+INTARSIA_API intarsia_status intarsia_graph_add(intarsia_graph *graph, uint32_t a, uint32_t b, uint32_t *out_value);
+/* [T, W], rows [R] i32 -> [R, W]. What follows over R is a piece of its own, whatever the splitting ops. */
+INTARSIA_API intarsia_status intarsia_graph_select_rows(intarsia_graph *graph, uint32_t x, uint32_t rows, uint32_t *out_value);
+/* An allocation [*, width] over a dimension (enum intarsia_dimension) whose content is undefined. */
+INTARSIA_API intarsia_status intarsia_graph_empty(intarsia_graph *graph, uint32_t dimension, uint32_t width, uint32_t *out_value);
+/* The result of the graph, [R, vocabulary]: it lands in INTARSIA_BUFFER_LOGITS. At most one. */
+INTARSIA_API intarsia_status intarsia_graph_output(intarsia_graph *graph, uint32_t value);
+
+/* -------------------------------------------------------------------------------------------------------- split and compile */
+
+typedef struct intarsia_partition_info {
+    uint32_t struct_size;
+    uint32_t pieces;  /* in order of execution */
+    uint32_t classes; /* distinct pieces: equal ones share a class and with it their executables */
+    uint32_t values;  /* values that cross from piece to piece */
+    uint64_t bytes_per_token; /* of the values that cross, after sharing by liveness */
+    uint64_t bytes_per_row;
+} intarsia_partition_info;
+
+typedef struct intarsia_piece_info {
+    uint32_t struct_size;
+    uint32_t kind;      /* enum intarsia_piece_kind */
+    uint32_t dimension; /* enum intarsia_dimension: what n counts for this piece */
+    uint32_t symbolic;  /* 1 if that dimension is symbolic, 0 if it is frozen */
+    uint32_t frozen;    /* the size it is frozen to, 0 if symbolic */
+    uint32_t class_id;  /* 0 .. classes - 1, in order of first appearance */
+    uint32_t ops;
+    uint32_t inputs;    /* values read from other pieces or from the step */
+    uint32_t outputs;   /* values read by later pieces */
+    uint32_t reserved;
+    uint64_t weight_bytes;  /* read by one execution */
+    uint64_t flops_per_row; /* 2 per multiply-add of the linear ops */
+} intarsia_piece_info;
+
+typedef struct intarsia_compile_options {
+    uint32_t struct_size;
+    uint32_t lo;    /* the executable serves lo <= n <= hi */
+    uint32_t hi;
+    uint32_t flags; /* enum intarsia_compile_flag */
+} intarsia_compile_options;
+
+typedef struct intarsia_executable_info {
+    uint32_t struct_size;
+    uint32_t lo;
+    uint32_t hi;
+    uint32_t kernels;     /* kernel calls of one execution */
+    uint64_t arena_bytes; /* scratch for n = hi */
+} intarsia_executable_info;
+
+/*
+ * Cuts the graph at the splitting ops (enum intarsia_op), and where the dimension changes from T to R. A splitting op opens a new piece and the next
+ * plain op another; consecutive splitting ops share one piece; a piece that holds only INTARSIA_OP_EMPTY merges into the nearest earlier
+ * plain piece, if there is one. No splitting ops: one piece over T.
+ */
+INTARSIA_API intarsia_status intarsia_graph_split(intarsia_graph *graph, const uint32_t *splitting_ops, uint32_t count,
+                                                  intarsia_partition **out_partition);
+INTARSIA_API void intarsia_partition_destroy(intarsia_partition *partition);
+INTARSIA_API intarsia_status intarsia_partition_query(intarsia_partition *partition, intarsia_partition_info *out_info);
+INTARSIA_API intarsia_status intarsia_partition_piece(intarsia_partition *partition, uint32_t piece, intarsia_piece_info *out_info);
+/*
+ * A description of a piece, an op a line. Writes at most `capacity` bytes with the final zero; out_needed is what the whole text needs.
+ * A null buffer with capacity 0 asks for the size.
+ */
+INTARSIA_API intarsia_status intarsia_partition_describe(intarsia_partition *partition, uint32_t piece, char *buffer, uint64_t capacity,
+                                                         uint64_t *out_needed);
+/* Compiles the class of `piece`. A frozen piece takes only lo == hi == its size, or a range that contains it (then it is baked in). */
+INTARSIA_API intarsia_status intarsia_compile(intarsia_partition *partition, uint32_t piece, const intarsia_compile_options *options,
+                                              intarsia_executable **out_executable);
+INTARSIA_API void intarsia_executable_destroy(intarsia_executable *executable);
+INTARSIA_API intarsia_status intarsia_executable_query(intarsia_executable *executable, intarsia_executable_info *out_info);
+/* The kernel calls in order, a line each; see intarsia_partition_describe for the buffer. */
+INTARSIA_API intarsia_status intarsia_executable_describe(intarsia_executable *executable, char *buffer, uint64_t capacity,
+                                                          uint64_t *out_needed);
+
+/* --------------------------------------------------------------------------------------------------------------- KV cache */
+
+typedef struct intarsia_kv_options {
+    uint32_t struct_size;
+    uint32_t precision; /* enum intarsia_precision, that of the weights */
+    uint32_t layers;
+    uint32_t kv_heads;
+    uint32_t head_dim;
+    uint32_t blocks; /* of INTARSIA_KV_BLOCK positions */
+} intarsia_kv_options;
+
+INTARSIA_API intarsia_status intarsia_kv_create(intarsia_device *device, const intarsia_kv_options *options, intarsia_kv_cache **out_cache);
+INTARSIA_API void intarsia_kv_destroy(intarsia_kv_cache *cache);
+INTARSIA_API intarsia_status intarsia_kv_bytes(intarsia_kv_cache *cache, uint64_t *out_bytes);
+
+/* -------------------------------------------------------------------------------------------------------- execute, sample */
+
+typedef struct intarsia_step_options {
+    uint32_t struct_size;
+    uint32_t max_tokens;
+    uint32_t max_sequences;
+    uint32_t max_rows;
+    uint32_t max_blocks; /* blocks of the longest sequence */
+    uint32_t reserved;
+} intarsia_step_options;
+
+/*
+ * How one row is sampled; the definition is final, so that a seed gives the same tokens for ever.
+ *  NaN counts as -infinity, a denormal as 0, and max is the largest logit. With temperature 0 (or denormal), or if max is infinite, the
+ *  answer is the lowest id whose logit is max, or 0 if there are only NaN; top_k, top_p and seed do not matter.
+ *  Otherwise w_i = exp((logit_i - max) / temperature), difference and quotient in f32, the exponential in f64 and then rounded to f32; it is
+ *  0 for quotients below -87. Sums of w are f64, one term added at a time.
+ *  Order the ids by (logit falling, id rising). top_k > 0 keeps the first top_k; let K be their sum in rising order of the ids. Then
+ *  top_p < 1 keeps the shortest prefix, of one id at least, whose sum in the order of the prefix is >= top_p * K, a product in f64.
+ *  Philox4x32-10 with key (low, high half of `seed`) and counter (low, high half of `position`, 0, 0) gives words x0..x3, and the upper 53
+ *  bits of x0 + 2^32 x1, divided by 2^53, are u in [0, 1). The answer is the first id, in rising order of the kept ids, at which their running
+ *  sum exceeds u times their whole sum in that order.
+ */
+typedef struct intarsia_sampling {
+    float temperature;  /* >= 0, finite */
+    float top_p;        /* 0 < top_p <= 1 */
+    int32_t top_k;      /* >= 0, 0 = all */
+    uint32_t reserved;
+    uint64_t seed;
+    uint64_t position;  /* position of the token to be sampled in its sequence */
+} intarsia_sampling;
+
+/* The buffers of steps over the pieces of one partition, with everything the executables write. cache may be NULL for a graph without attention. */
+INTARSIA_API intarsia_status intarsia_step_create(intarsia_partition *partition, intarsia_kv_cache *cache,
+                                                  const intarsia_step_options *options, intarsia_step **out_step);
+INTARSIA_API void intarsia_step_destroy(intarsia_step *step);
+INTARSIA_API intarsia_status intarsia_step_bytes(intarsia_step *step, uint64_t *out_bytes);
+/* Address and size in bytes of a step buffer (enum intarsia_buffer), 64-byte aligned, valid until the step is destroyed. */
+INTARSIA_API intarsia_status intarsia_step_buffer(intarsia_step *step, uint32_t buffer, void **out_address, uint64_t *out_bytes);
+/*
+ * Fixes the sizes of the step now described by the buffers and checks every token id, position, slot, row, query start, length and block.
+ * Tokens past the last query start (padding) have slot -1.
+ */
+INTARSIA_API intarsia_status intarsia_step_begin(intarsia_step *step, uint32_t tokens, uint32_t sequences, uint32_t rows);
+/* Runs piece `piece` of the step's partition with an executable of its class. Needs lo <= n <= hi. */
+INTARSIA_API intarsia_status intarsia_execute(intarsia_step *step, intarsia_executable *executable, uint32_t piece);
+/* Samples every row of the step from its logits as INTARSIA_BUFFER_SAMPLING says into INTARSIA_BUFFER_SAMPLED. */
+INTARSIA_API intarsia_status intarsia_sample(intarsia_step *step);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* INTARSIA_H */

@@ -1,0 +1,55 @@
+#include "runtime/device.h"
+
+#include <cstring>
+
+#include "api/guard.h"
+
+using namespace intarsia;
+using namespace intarsia::api;
+
+namespace {
+
+constexpr uint32_t kMostThreads = 256;
+
+// A char array of a struct as text; it must end within the array.
+template <size_t N> std::string text_of(const char (&field)[N], const char *name) {
+    const size_t length = strnlen(field, N);
+    if (length == N) fail(INTARSIA_INVALID_ARGUMENT, "%s is not zero-terminated within %zu bytes", name, N);
+    return {field, length};
+}
+
+} // namespace
+
+extern "C" {
+
+intarsia_status intarsia_device_count(uint32_t *out_count) {
+    return guarded(__func__, [&] { *checked(out_count, "out_count") = device_count(); });
+}
+
+intarsia_status intarsia_device_query(uint32_t index, intarsia_device_info *out_info) {
+    return guarded(__func__, [&] {
+        checked_struct(out_info, "out_info");
+        intarsia_device_info info{};
+        info.struct_size = sizeof info;
+        device_query(index, info);
+        *out_info = info;
+    });
+}
+
+intarsia_status intarsia_device_open(const intarsia_device_options *options, intarsia_device **out_device) {
+    return guarded(__func__, [&] {
+        const auto &o = checked_struct(options, "options");
+        checked(out_device, "out_device");
+        if (o.kind != INTARSIA_DEVICE_CPU)
+            fail(INTARSIA_UNSUPPORTED, "device kind %u cannot be opened by this build; kind %d (CPU) can", o.kind, INTARSIA_DEVICE_CPU);
+        if (o.ordinal != 0) fail(INTARSIA_INVALID_ARGUMENT, "there is one CPU device, ordinal 0, but %u was asked for", o.ordinal);
+        if (o.threads > kMostThreads) fail(INTARSIA_INVALID_ARGUMENT, "threads is %u, not in 0..%u", o.threads, kMostThreads);
+        const cpu::Kernels &kernels = select_kernels(text_of(o.tier, "options.tier"));
+        const uint32_t threads = o.threads != 0 ? o.threads : std::min(default_threads(), kMostThreads);
+        *out_device = make_handle<intarsia_device>(std::make_shared<Device>(kernels, threads));
+    });
+}
+
+void intarsia_device_destroy(intarsia_device *device) { destroy(device); }
+
+} // extern "C"

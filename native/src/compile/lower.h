@@ -1,0 +1,18 @@
+// Turns calls into instructions: arguments of kernels, and what is to be patched into them.
+#pragma once
+
+#include "compile/executable.h"
+#include "compile/fuse.h"
+
+namespace intarsia {
+
+struct Lowered {
+    std::vector<Instruction> instructions;
+    uint64_t arena_bytes;
+};
+
+// storage: of the weight set. For lo == hi the size is part of the arguments and no patch. Where a linear or an
+// attention needs bf16 of a value stored as f32, the value is rounded once, ahead of the first of them.
+Lowered lower(const PieceClass &made, cpu::Storage storage, const std::vector<Call> &calls, uint32_t lo, uint32_t hi);
+
+} // namespace intarsia

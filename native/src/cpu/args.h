@@ -1,0 +1,218 @@
+// Arguments of the CPU kernels, and the table of kernels that each instruction-set tier fills.
+//
+// Every kernel is called by all threads of a team at once, each with its Share of the work; shares never overlap in what they write and
+// no reduction crosses them, so that the thread count never changes a bit. Matrices are row-major [n, width], rows stride(width, storage) elements apart.
+#pragma once
+
+#include <cstdint>
+
+namespace intarsia::cpu {
+
+// How the elements of a value or weight are stored. bf16 is the upper half of an f32, rounded to nearest even.
+enum class Storage : uint8_t { F32, BF16 };
+
+// One thread's part of a kernel call: it does part `index` of `count`.
+struct Share {
+    uint32_t index;
+    uint32_t count;
+};
+
+// A packed matrix [n outputs, k inputs]: tiles of 16 outputs, outputs past n are zero.
+//   BF16: tile, pair of inputs (k rounded up to even, zero filled), 16 outputs, 2 inputs: 64 bytes a pair
+//   F32:  tile, input, 16 outputs: 64 bytes an input
+// The keys of one cache block are such a tile (16 positions x head_dim), and so are 16 elements of its values (16 elements x 16 positions).
+struct Matrix {
+    const void *data;
+    uint32_t n;
+    uint32_t k;
+    Storage storage;
+};
+
+constexpr uint32_t kTile = 16;  // outputs of a tile
+constexpr uint32_t kBlock = 16; // positions of a cache block
+constexpr uint32_t kKeys = 64;  // positions of a key block of attention: four cache blocks
+
+// Elements between the rows of a value of this width. BF16 rows are padded to an even count, the padding being zero, so that a pair
+// never crosses rows; every kernel that writes BF16 writes the padding too.
+constexpr uint32_t stride(uint32_t width, Storage storage) {
+    return storage == Storage::BF16 ? (width + 1) / 2 * 2 : width;
+}
+
+constexpr uint32_t tiles(uint32_t outputs) { return (outputs + kTile - 1) / kTile; }
+
+// Bytes of one tile over k inputs.
+constexpr uint64_t tile_bytes(uint32_t k, Storage storage) {
+    return storage == Storage::BF16 ? uint64_t{(k + 1) / 2} * 64 : uint64_t{k} * 64;
+}
+
+constexpr uint64_t matrix_bytes(uint32_t n, uint32_t k, Storage storage) { return tiles(n) * tile_bytes(k, storage); }
+
+// One layer of the paged cache: block b, head h of the keys is a tile of 16 positions x head_dim, of the values tiles(head_dim) tiles
+// of 16 elements x 16 positions.
+struct KvLayer {
+    void *keys;
+    void *values;
+    uint32_t kv_heads;
+    uint32_t head_dim;
+    Storage storage;
+
+    constexpr uint64_t key_bytes() const { return tile_bytes(head_dim, storage); }                             // a block of one head
+    constexpr uint64_t value_bytes() const { return tiles(head_dim) * tile_bytes(kBlock, storage); }           // a block of one head
+};
+
+// out[i, :] = weight[tokens[i], :]
+struct EmbeddingArgs {
+    const int32_t *tokens; // [n], checked
+    Matrix weight;         // [vocabulary, width]
+    float *out;            // [n, width]
+    uint32_t n;
+};
+
+// out = x / sqrt(mean(x^2) + eps) * weight over groups of `group` elements.
+// The mean: 16 lanes, lane l sums the squares of elements l, l + 16, ... by fma in rising order; then lanes are added pairwise
+// (l, l + 8), (l, l + 4), (l, l + 2), (l, l + 1).
+struct NormArgs {
+    const float *x;      // [n, width]
+    const float *weight; // [group]
+    void *out;           // [n, width]
+    uint32_t n;
+    uint32_t width;
+    uint32_t group;
+    float eps;
+    Storage out_storage;
+};
+
+enum class Epilogue : uint8_t {
+    STORE,   // out_p = x W_p' + bias_p for each part p
+    ADD,     // out_0 = residual + (x W_0' + bias_0)
+    SILU_MUL // out_0 = silu(x W_0' + bias_0) * (x W_1' + bias_1)
+};
+
+struct LinearPart {
+    Matrix weight;     // [outputs, k]
+    const float *bias; // [outputs] or null
+    void *out;         // [n, outputs]
+};
+
+// The dot products are those of the precision: BF16: inputs in blocks of 32, inside a block one f32 sum over the even and one over the odd
+// inputs, each by fma in rising order from zero, then c += even + odd. F32: one fma chain in rising order.
+struct LinearArgs {
+    const void *x; // [n, k] in the storage of the weights
+    uint32_t n;
+    LinearPart parts[3]; // 1..3 parts for STORE, 1 for ADD, 2 equal ones for SILU_MUL
+    uint32_t part_count;
+    Epilogue epilogue;
+    const float *residual; // ADD: [n, outputs]
+    Storage out_storage;   // SILU_MUL and STORE: of every out; ADD is always F32
+};
+
+// out[i, j] = cos(p_i f_j) scale, out[i, half + j] = sin(p_i f_j) scale; the angle is rounded to f32, the functions are those of f64.
+struct RopeTableArgs {
+    const int32_t *positions;         // [n]
+    const float *inverse_frequencies; // [half]
+    float *out;                       // [n, 2 half]
+    uint32_t n;
+    uint32_t half;
+    float scale;
+};
+
+// Heads of `head_dim`, each optionally normalized (NormArgs with group = head_dim), then rotated by the table unless that is null.
+struct HeadsArgs {
+    const float *x;           // [n, heads * head_dim]; null = no such part
+    const float *norm_weight; // [head_dim] or null
+    const float *table;       // [n, head_dim], cosines then sines, or null
+    void *out;                // [n, heads * head_dim], or null: into the cache
+    uint32_t heads;
+    uint32_t head_dim;
+    float eps;
+    Storage out_storage;
+};
+
+// q, k and v of each token made ready for attention in one pass. A part whose x is null is left out.
+struct QkvArgs {
+    HeadsArgs q; // to q.out
+    HeadsArgs k; // to k.out, or where that is null to the keys of the token's slot
+    const float *v; // [n, kv_heads * head_dim] to the values of the token's slot, or null
+    const int32_t *slots; // [n], -1 = write nothing
+    KvLayer cache;
+    uint32_t n;
+};
+
+// Causal grouped-query attention. Each row works through key blocks of 64 absolute positions: scores by the dot product of the
+// precision times scale; m = their maximum, p = exp(score - m), in BF16 rounded; l = sum p (16 lanes as in NormArgs); o = p V by the dot product of the
+// precision over positions. Blocks are merged in rising order: M = max(m, m'), l = l exp(m - M) + l' exp(m' - M), o likewise. Positions that are
+// masked or past the length are never read into a sum.
+struct AttentionArgs {
+    const void *q; // [n, heads * head_dim]
+    void *out;     // [n, heads * head_dim]
+    Storage q_storage;
+    Storage out_storage;
+    KvLayer cache;
+    uint32_t heads;
+    uint32_t window; // 0 = none
+    float scale;
+    uint32_t sequences;
+    const int32_t *query_starts; // [sequences + 1]; rows of out past the last are set to zero
+    const int32_t *lengths;      // [sequences]
+    const int32_t *block_tables; // [sequences, max_blocks]
+    uint32_t max_blocks;
+    uint32_t n;
+};
+
+// out = silu(gate) * up, silu(x) = x / (1 + exp(-x))
+struct SiluMulArgs {
+    const float *gate; // [n, width]
+    const float *up;   // [n, width]
+    void *out;         // [n, width]
+    uint32_t n;
+    uint32_t width;
+    Storage out_storage;
+};
+
+// out = a + b
+struct AddArgs {
+    const float *a; // [n, width]
+    const float *b; // [n, width]
+    float *out;     // [n, width]
+    uint32_t n;
+    uint32_t width;
+};
+
+// out[i, :] = x[rows[i], :]
+struct SelectRowsArgs {
+    const float *x;      // [tokens, width]
+    const int32_t *rows; // [n], checked
+    float *out;          // [n, width]
+    uint32_t n;
+    uint32_t width;
+};
+
+// f32 to bf16
+struct RoundArgs {
+    const float *x; // [n, width]
+    void *out;      // [n, width] BF16
+    uint32_t n;
+    uint32_t width;
+};
+
+// The kernels of one tier. All tiers give the same bits.
+struct Kernels {
+    const char *tier;
+    void (*embedding)(const EmbeddingArgs &, Share);
+    void (*norm)(const NormArgs &, Share);
+    void (*linear)(const LinearArgs &, Share);
+    void (*rope_table)(const RopeTableArgs &, Share);
+    void (*qkv)(const QkvArgs &, Share);
+    void (*attention)(const AttentionArgs &, Share);
+    void (*silu_mul)(const SiluMulArgs &, Share);
+    void (*add)(const AddArgs &, Share);
+    void (*select_rows)(const SelectRowsArgs &, Share);
+    void (*round)(const RoundArgs &, Share);
+};
+
+extern const Kernels kScalarKernels;
+#if defined(__x86_64__)
+extern const Kernels kAvx2Kernels;
+#endif
+
+} // namespace intarsia::cpu

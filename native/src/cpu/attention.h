@@ -1,0 +1,276 @@
+// Causal grouped-query attention over the paged cache (AttentionArgs has the definition).
+//
+// A unit of work is a few tokens of one sequence with the query heads that share a head of the cache, so that its keys and values are
+// read once for all of them. A row is one query head of one token.
+#pragma once
+
+#include "cpu/dot.h"
+#include "cpu/math.h"
+
+namespace intarsia::cpu {
+namespace {
+
+template <class V, Storage S> class Attention {
+public:
+    static void run(const AttentionArgs &args, Share share) {
+        const Rows out = {args.out, args.heads * args.cache.head_dim, args.out_storage};
+        for (uint32_t row = args.query_starts[args.sequences] + share.index; row < args.n; row += share.count) {
+            for (uint32_t at = 0; at < out.width; at += 16) {
+                out.put(row, at, V::all(0), out.width - at);
+            }
+        }
+        const uint32_t group = args.heads / args.cache.kv_heads;
+        const uint32_t most = least(kRows, kFloats / (tiles(args.cache.head_dim) * 16));
+        const uint32_t heads = least(group, most);
+        const uint32_t tokens = most / heads;
+        uint32_t unit = 0; // dealt round, for later tokens see more keys
+        for (uint32_t sequence = 0; sequence < args.sequences; ++sequence) {
+            const uint32_t end = args.query_starts[sequence + 1];
+            for (uint32_t token = args.query_starts[sequence]; token < end; token += tokens) {
+                for (uint32_t head = 0; head < args.heads; head += least(heads, group - head % group)) {
+                    if (unit++ % share.count == share.index) {
+                        Attention(args, sequence, token, least(tokens, end - token), head, least(heads, group - head % group)).run();
+                    }
+                }
+            }
+        }
+    }
+
+private:
+    static constexpr uint32_t kRows = 16;
+    static constexpr uint32_t kFloats = 4096; // of queries and of outputs of a unit: at least four rows of 1024
+    static constexpr uint32_t kBlocks = kKeys / kBlock;
+
+    Attention(const AttentionArgs &args, uint32_t sequence, uint32_t token, uint32_t tokens, uint32_t head, uint32_t heads)
+        : args_(args), cache_(args.cache), dim_(cache_.head_dim), padded_(tiles(dim_) * 16), token_(token), tokens_(tokens), head_(head),
+          heads_(heads), kv_head_(head / (args.heads / cache_.kv_heads)),
+          table_(args.block_tables + uint64_t{sequence} * args.max_blocks),
+          position_(args.lengths[sequence] - (args.query_starts[sequence + 1] - static_cast<int32_t>(token))) {}
+
+    // Visible positions of a key block for one token, relative to the block.
+    struct Span {
+        uint32_t lo, hi;
+        bool operator==(const Span &) const = default;
+        bool empty() const { return lo >= hi; }
+    };
+
+    uint32_t row_count() const { return tokens_ * heads_; }
+
+    int64_t first_visible(uint32_t token) const {
+        const int64_t position = int64_t{position_} + token;
+        return args_.window == 0 || args_.window > position ? 0 : position - args_.window + 1;
+    }
+
+    Span visible(uint32_t token, int64_t block_start) const {
+        const int64_t lo = first_visible(token) - block_start;
+        const int64_t hi = int64_t{position_} + token + 1 - block_start;
+        return {static_cast<uint32_t>(lo < 0 ? 0 : lo > kKeys ? kKeys : lo), static_cast<uint32_t>(hi < 0 ? 0 : hi > kKeys ? kKeys : hi)};
+    }
+
+    void run() {
+        load_queries();
+        const uint64_t last = (uint64_t{static_cast<uint32_t>(position_)} + tokens_ - 1) / kKeys;
+        for (uint64_t block = first_visible(0) / kKeys; block <= last; ++block) {
+            for (uint32_t token = 0; token < tokens_;) { // tokens that see the same positions go together
+                const Span span = visible(token, block * kKeys);
+                uint32_t end = token + 1;
+                while (end < tokens_ && visible(end, block * kKeys) == span) {
+                    ++end;
+                }
+                if (!span.empty()) {
+                    attend(token * heads_, (end - token) * heads_, table_ + block * kBlocks, span);
+                }
+                token = end;
+            }
+        }
+        write();
+    }
+
+    void load_queries() {
+        const uint64_t step = stride(args_.heads * dim_, args_.q_storage);
+        for (uint32_t row = 0; row < row_count(); ++row) {
+            const uint64_t from = (token_ + row / heads_) * step + uint64_t{head_ + row % heads_} * dim_;
+            if (args_.q_storage == Storage::BF16) {
+                widen<V>(static_cast<const uint16_t *>(args_.q) + from, dim_, q_ + row * dim_);
+            } else {
+                __builtin_memcpy(q_ + row * dim_, static_cast<const float *>(args_.q) + from, dim_ * sizeof(float));
+            }
+            maximum_[row] = -__builtin_inff();
+            sum_[row] = 0;
+            for (uint32_t i = 0; i < padded_; i += 16) {
+                V::all(0).store(o_ + row * padded_ + i);
+            }
+        }
+    }
+
+    // One key block for rows that see the same positions of it. table: the cache blocks from its start on.
+    void attend(uint32_t row, uint32_t rows, const int32_t *table, Span span) {
+        const uint8_t *keys[kBlocks];
+        const uint8_t *values[kBlocks];
+        const uint32_t first = span.lo / kBlock;
+        const uint32_t last = (span.hi - 1) / kBlock;
+        for (uint32_t b = first; b <= last; ++b) {
+            const uint64_t tile = uint64_t{static_cast<uint32_t>(table[b])} * cache_.kv_heads + kv_head_;
+            keys[b] = static_cast<const uint8_t *>(cache_.keys) + tile * tile_bytes(dim_, S);
+            values[b] = static_cast<const uint8_t *>(cache_.values) + tile * tiles(dim_) * tile_bytes(kBlock, S);
+        }
+        scores(row, rows, keys, first, last + 1);
+
+        float maximum[kRows];
+        float sum[kRows];
+        for (uint32_t r = 0; r < rows; ++r) {
+            softmax(p_[r], span, maximum[r], sum[r]);
+        }
+        const V old_maximum = load<V>(maximum_ + row, rows);
+        const V new_maximum = load<V>(maximum, rows);
+        const V top = V::max(old_maximum, new_maximum);
+        const V old_factor = exp(old_maximum - top);
+        const V new_factor = exp(new_maximum - top);
+        store(top, maximum_ + row, rows);
+        store(V::fma(load<V>(sum, rows), new_factor, load<V>(sum_ + row, rows) * old_factor), sum_ + row, rows);
+        float old_factors[kRows];
+        float new_factors[kRows];
+        old_factor.store(old_factors);
+        new_factor.store(new_factors);
+
+        row_blocks<kSums<V, S>>(rows, [&](uint32_t r0, auto r) {
+            tile_blocks<tiles_at_once<V, S>(r.value)>(tiles(dim_), [&](uint32_t t0, auto t) {
+                Dots<V, S, r.value, t.value> dots;
+                mix(dots, {p_[r0], kKeys}, values, t0, span);
+                unroll<r.value>([&](auto i) {
+                    unroll<t.value>([&](auto j) {
+                        float *o = o_ + (row + r0 + i.value) * padded_ + (t0 + j.value) * 16;
+                        const V kept = V::load(o) * V::all(old_factors[r0 + i.value]);
+                        V::fma(dots.total[i.value][j.value], V::all(new_factors[r0 + i.value]), kept).store(o);
+                    });
+                });
+            });
+        });
+    }
+
+    // Scaled scores of the positions in cache blocks first .. end, masked ones too, to p_.
+    void scores(uint32_t row, uint32_t rows, const uint8_t *const *keys, uint32_t first, uint32_t end) {
+        row_blocks<kSums<V, S>>(rows, [&](uint32_t r0, auto r) {
+            tile_blocks<tiles_at_once<V, S>(r.value)>(
+                end,
+                [&](uint32_t t0, auto t) {
+                    Dots<V, S, r.value, t.value> dots;
+                    dots.clear();
+                    dots.add({q_ + (row + r0) * dim_, dim_}, keys + t0, 0, dim_);
+                    unroll<r.value>([&](auto i) {
+                        unroll<t.value>([&](auto j) {
+                            (dots.total[i.value][j.value] * V::all(args_.scale)).store(p_[r0 + i.value] + (t0 + j.value) * 16);
+                        });
+                    });
+                },
+                first);
+        });
+    }
+
+    // Scores to probabilities in place, those outside the span 0; their maximum and sum.
+    static void softmax(float *p, Span span, float &maximum, float &sum) {
+        for (uint32_t i = 0; i < span.lo; ++i) {
+            p[i] = -__builtin_inff();
+        }
+        for (uint32_t i = span.hi; i < kKeys; ++i) {
+            p[i] = -__builtin_inff();
+        }
+        V top = V::load(p);
+        for (uint32_t i = 16; i < kKeys; i += 16) {
+            top = V::max(top, V::load(p + i));
+        }
+        maximum = top.max();
+        V total = V::all(0);
+        for (uint32_t i = 0; i < kKeys; i += 16) {
+            V e = exp(V::load(p + i) - V::all(maximum));
+            if constexpr (S == Storage::BF16) {
+                e = e.rounded();
+            }
+            e.store(p + i);
+            total = total + e;
+        }
+        sum = total.sum();
+    }
+
+    // Products of probabilities with the values of the span, element tiles tile .. tile + T.
+    template <int R, int T>
+    static void mix(Dots<V, Storage::F32, R, T> &dots, Inputs p, const uint8_t *const *values, uint32_t tile, Span span) {
+        dots.clear();
+        for (uint32_t b = span.lo / kBlock; b * kBlock < span.hi; ++b) {
+            const uint8_t *from[T];
+            const Span in = within(span, b);
+            unroll<T>([&](auto t) { from[t.value] = values[b] + (tile + t.value) * tile_bytes(kBlock, S); });
+            dots.add({p.x + b * kBlock, p.step}, from, in.lo, in.hi);
+        }
+    }
+
+    template <int R, int T>
+    static void mix(Dots<V, Storage::BF16, R, T> &dots, Inputs p, const uint8_t *const *values, uint32_t tile, Span span) {
+        dots.clear();
+        for (uint32_t begin = span.lo / 32; begin * 32 < span.hi; ++begin) { // 32 positions, two cache blocks
+            typename Dots<V, Storage::BF16, R, T>::Sums sums;
+            sums.clear();
+            for (uint32_t b = begin * 2; b < begin * 2 + 2; ++b) {
+                const Span in = within(span, b);
+                if (in.empty()) {
+                    continue;
+                }
+                const uint8_t *from[T];
+                unroll<T>([&](auto t) { from[t.value] = values[b] + (tile + t.value) * tile_bytes(kBlock, S); });
+                const Inputs x = {p.x + b * kBlock, p.step};
+                if (in.lo % 2 == 1) {
+                    sums.add_odd(x, from, in.lo / 2);
+                }
+                sums.pairs(x, from, (in.lo + 1) / 2, in.hi / 2);
+                if (in.hi % 2 == 1) {
+                    sums.add_even(x, from, in.hi / 2);
+                }
+            }
+            dots.fold(sums);
+        }
+    }
+
+    // The part of a span that lies in cache block b, relative to it.
+    static Span within(Span span, uint32_t b) {
+        const uint32_t start = b * kBlock;
+        return {span.lo > start ? span.lo - start : 0, span.hi > start ? least(span.hi - start, kBlock) : 0};
+    }
+
+    void write() const {
+        const Rows out = {args_.out, args_.heads * dim_, args_.out_storage};
+        for (uint32_t row = 0; row < row_count(); ++row) {
+            const V inverse = V::all(1.0f / sum_[row]);
+            for (uint32_t i = 0; i < dim_; i += 16) {
+                out.put(token_ + row / heads_, (head_ + row % heads_) * dim_ + i, V::load(o_ + row * padded_ + i) * inverse,
+                        least(dim_ - i, 16));
+            }
+        }
+    }
+
+    const AttentionArgs &args_;
+    const KvLayer &cache_;
+    uint32_t dim_;
+    uint32_t padded_; // dim_ in whole tiles
+    uint32_t token_, tokens_;
+    uint32_t head_, heads_;
+    uint32_t kv_head_;
+    const int32_t *table_;
+    int32_t position_; // of token_
+
+    alignas(64) float q_[kFloats]; // [rows, dim_]
+    alignas(64) float o_[kFloats]; // [rows, padded_]
+    alignas(64) float p_[kRows][kKeys];
+    float maximum_[kRows];
+    float sum_[kRows];
+};
+
+template <class V> void attention(const AttentionArgs &args, Share share) {
+    if (args.cache.storage == Storage::BF16) {
+        Attention<V, Storage::BF16>::run(args, share);
+    } else {
+        Attention<V, Storage::F32>::run(args, share);
+    }
+}
+
+} // namespace
+} // namespace intarsia::cpu

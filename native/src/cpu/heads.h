@@ -1,0 +1,136 @@
+// q, k and v made ready for attention: norm over the head, rotation by the position, then to a matrix or into the cache.
+#pragma once
+
+#include "cpu/math.h"
+#include "cpu/norm.h"
+
+namespace intarsia::cpu {
+namespace {
+
+// The place of one position in a layer of the cache.
+struct CacheSlot {
+    const KvLayer &cache;
+    uint64_t block;
+    uint32_t offset;
+
+    // Elements at .. at + count of a head of the keys: a tile of 16 positions x head_dim.
+    template <class V> INTARSIA_INLINE void put_key(uint32_t head, uint32_t at, V value, uint32_t count) const {
+        uint8_t *tile = static_cast<uint8_t *>(cache.keys) + (block * cache.kv_heads + head) * cache.key_bytes();
+        if (cache.storage == Storage::F32) {
+            float lanes[16];
+            value.store(lanes);
+            for (uint32_t i = 0; i < count; ++i) {
+                reinterpret_cast<float *>(tile)[uint64_t{at + i} * 16 + offset] = lanes[i];
+            }
+        } else {
+            uint16_t lanes[16];
+            value.store_bf16(lanes);
+            for (uint32_t i = 0; i < count; ++i) {
+                reinterpret_cast<uint16_t *>(tile)[uint64_t{(at + i) / 2} * 32 + offset * 2 + (at + i) % 2] = lanes[i];
+            }
+        }
+    }
+
+    // Elements at .. at + count, at a multiple of 16, of a head of the values: tiles of 16 elements x 16 positions. Only 2-byte
+    // stores, for the other position of a pair may belong to another thread.
+    template <class V> INTARSIA_INLINE void put_value(uint32_t head, uint32_t at, V value, uint32_t count) const {
+        uint8_t *tile = static_cast<uint8_t *>(cache.values) + (block * cache.kv_heads + head) * cache.value_bytes() +
+                        at / 16 * tile_bytes(kBlock, cache.storage);
+        if (cache.storage == Storage::F32) {
+            store(value, reinterpret_cast<float *>(tile) + offset * 16, count);
+        } else {
+            uint16_t lanes[16];
+            value.store_bf16(lanes);
+            for (uint32_t i = 0; i < count; ++i) {
+                reinterpret_cast<uint16_t *>(tile)[offset / 2 * 32 + i * 2 + offset % 2] = lanes[i];
+            }
+        }
+    }
+};
+
+// One head x[head_dim] of a row, normalized and rotated; put(at, value, count) takes the results.
+template <class V, class Put> INTARSIA_INLINE void head(const HeadsArgs &args, const float *x, uint32_t row, Put put) {
+    const uint32_t dim = args.head_dim;
+    const V inverse = V::all(args.norm_weight ? inverse_rms<V>(x, dim, args.eps) : 1.0f);
+    const auto element = [&](uint32_t at, uint32_t count) {
+        const V v = load<V>(x + at, count);
+        return args.norm_weight ? v * inverse * load<V>(args.norm_weight + at, count) : v;
+    };
+    if (!args.table) {
+        for (uint32_t at = 0; at < dim; at += 16) {
+            const uint32_t count = least(dim - at, 16);
+            put(at, element(at, count), count);
+        }
+        return;
+    }
+    const uint32_t half = dim / 2;
+    const float *table = args.table + uint64_t{row} * dim;
+    for (uint32_t at = 0; at < half; at += 16) {
+        const uint32_t count = least(half - at, 16);
+        const V cos = load<V>(table + at, count);
+        const V sin = load<V>(table + half + at, count);
+        const V a = element(at, count);
+        const V b = element(half + at, count);
+        put(at, V::fma(a, cos, V::all(0) - b * sin), count);
+        put(half + at, V::fma(b, cos, a * sin), count);
+    }
+}
+
+// Units of work are the heads of q, k and v of all rows.
+template <class V> void qkv(const QkvArgs &args, Share share) {
+    const uint32_t q_heads = args.q.x ? args.q.heads : 0;
+    const uint32_t k_heads = args.k.x ? args.k.heads : 0;
+    const uint32_t v_heads = args.v ? args.cache.kv_heads : 0;
+    const uint32_t heads = q_heads + k_heads + v_heads;
+    if (heads == 0) {
+        return;
+    }
+    const Rows q_out = {args.q.out, args.q.heads * args.q.head_dim, args.q.out_storage};
+    const Rows k_out = {args.k.out, args.k.heads * args.k.head_dim, args.k.out_storage};
+    const Range units = part(uint64_t{args.n} * heads, share);
+    for (uint64_t unit = units.begin; unit < units.end; ++unit) {
+        const uint32_t row = static_cast<uint32_t>(unit / heads);
+        uint32_t h = static_cast<uint32_t>(unit % heads);
+        if (h < q_heads) {
+            head<V>(args.q, args.q.x + uint64_t{row} * q_out.width + h * args.q.head_dim, row,
+                    [&](uint32_t at, V value, uint32_t count) { q_out.put(row, h * args.q.head_dim + at, value, count); });
+            continue;
+        }
+        h -= q_heads;
+        const int32_t slot = args.slots ? args.slots[row] : -1;
+        const CacheSlot to = {args.cache, static_cast<uint32_t>(slot) / kBlock, static_cast<uint32_t>(slot) % kBlock};
+        if (h < k_heads) {
+            const float *x = args.k.x + uint64_t{row} * k_out.width + h * args.k.head_dim;
+            if (args.k.out) {
+                head<V>(args.k, x, row,
+                        [&](uint32_t at, V value, uint32_t count) { k_out.put(row, h * args.k.head_dim + at, value, count); });
+            } else if (slot >= 0) {
+                head<V>(args.k, x, row, [&](uint32_t at, V value, uint32_t count) { to.put_key(h, at, value, count); });
+            }
+        } else if (slot >= 0) {
+            h -= k_heads;
+            const uint32_t dim = args.cache.head_dim;
+            const float *x = args.v + (uint64_t{row} * v_heads + h) * dim;
+            for (uint32_t at = 0; at < dim; at += 16) {
+                const uint32_t count = least(dim - at, 16);
+                to.put_value(h, at, load<V>(x + at, count), count);
+            }
+        }
+    }
+}
+
+// Positions to the cosines and sines that `head` rotates by. Units of work are rows.
+template <class V> void rope_table(const RopeTableArgs &args, Share share) {
+    const Range rows = part(args.n, share);
+    for (uint64_t row = rows.begin; row < rows.end; ++row) {
+        float *out = args.out + row * 2 * args.half;
+        for (uint32_t j = 0; j < args.half; ++j) {
+            const SinCos angle = sin_cos(static_cast<float>(args.positions[row]) * args.inverse_frequencies[j]);
+            out[j] = static_cast<float>(angle.cos * args.scale);
+            out[args.half + j] = static_cast<float>(angle.sin * args.scale);
+        }
+    }
+}
+
+} // namespace
+} // namespace intarsia::cpu

@@ -1,0 +1,174 @@
+// Linear layers: x W' by register blocks, with bias and the epilogues.
+//
+// Loops, from the outside: a group of tiles (its weights stay in the caches), a block of rows, a section of inputs, register blocks.
+// A single block of rows streams the weights once; many rows read each weight from memory once and then from the caches.
+#pragma once
+
+#include "cpu/dot.h"
+#include "cpu/math.h"
+
+namespace intarsia::cpu {
+namespace {
+
+template <class V, Storage S> class Linear {
+public:
+    static void run(const LinearArgs &args, Share share) {
+        const Linear linear(args);
+        const uint32_t row_shares = linear.row_shares(share.count);
+        const Range rows = part(args.n, {share.index % row_shares, row_shares});
+        const Range units = part(linear.units_, {share.index / row_shares, share.count / row_shares});
+        const uint32_t step = kGroup / linear.tiles_per_unit_;
+        for (uint64_t unit = units.begin; unit < units.end; unit += step) {
+            linear.group(static_cast<uint32_t>(unit), least(step, static_cast<uint32_t>(units.end - unit)), rows);
+        }
+    }
+
+private:
+    static constexpr uint32_t kGroup = 4;     // tiles
+    static constexpr uint32_t kRows = 48;     // rows of a block
+    static constexpr uint32_t kSection = 256; // inputs of a section when weights are used more than once: 8 or 16 KiB of a tile
+    static constexpr int kMostRows = kSums<V, S>;
+
+    // A unit of work is a tile of outputs, for SILU_MUL the tiles of gate and up.
+    struct Tile {
+        const LinearPart *part;
+        uint32_t index;
+    };
+
+    explicit Linear(const LinearArgs &args) : args_(args), k_(args.parts[0].weight.k) {
+        gated_ = args.epilogue == Epilogue::SILU_MUL;
+        tiles_per_unit_ = gated_ ? 2 : 1;
+        for (uint32_t i = 0; i < (gated_ ? 1 : args.part_count); ++i) {
+            units_ += tiles(args.parts[i].weight.n);
+        }
+    }
+
+    // Threads share the outputs; where these are few, several threads take the same outputs of different rows.
+    uint32_t row_shares(uint32_t threads) const {
+        uint32_t shares = 1;
+        while (threads % (shares * 2) == 0 && units_ < 4 * (threads / shares) && args_.n >= 2 * kMostRows * shares * 2) {
+            shares *= 2;
+        }
+        return shares;
+    }
+
+    Tile tile(uint32_t unit, uint32_t which) const {
+        if (gated_) {
+            return {&args_.parts[which], unit};
+        }
+        const LinearPart *part = args_.parts;
+        while (unit >= tiles(part->weight.n)) {
+            unit -= tiles(part->weight.n);
+            ++part;
+        }
+        return {part, unit};
+    }
+
+    void group(uint32_t first, uint32_t units, Range rows) const {
+        const uint32_t count = units * tiles_per_unit_;
+        Tile group[kGroup];
+        const uint8_t *weights[kGroup];
+        for (uint32_t i = 0; i < count; ++i) {
+            group[i] = tile(first + i / tiles_per_unit_, i % tiles_per_unit_);
+            weights[i] = static_cast<const uint8_t *>(group[i].part->weight.data) + group[i].index * tile_bytes(k_, S);
+        }
+        for (uint64_t begin = rows.begin; begin < rows.end; begin += kRows) {
+            const uint32_t row = static_cast<uint32_t>(begin);
+            const uint32_t block = least(kRows, static_cast<uint32_t>(rows.end - begin));
+            float sums[kGroup][kRows][16];
+            dots(weights, count, row, block, sums);
+            for (uint32_t i = 0; i < count; i += tiles_per_unit_) {
+                finish(group[i], row, block, sums[i], gated_ ? &group[i + 1] : nullptr, sums[(i + 1) % kGroup]);
+            }
+        }
+    }
+
+    void dots(const uint8_t *const *weights, uint32_t count, uint32_t row, uint32_t rows, float (*sums)[kRows][16]) const {
+        alignas(64) float widened[S == Storage::BF16 ? kRows * kSection : 1];
+        uint32_t section = kSection;
+        if (rows <= kMostRows) { // the weights are used once: sections only as the scratch needs them
+            section = S == Storage::BF16 ? kRows * kSection / rows / 32 * 32 : k_;
+        }
+        for (uint32_t begin = 0; begin < k_; begin += least(section, k_ - begin)) {
+            const uint32_t length = least(section, k_ - begin);
+            const Inputs in = inputs(row, rows, begin, length, widened);
+            row_blocks<kMostRows>(rows, [&](uint32_t r0, auto r) {
+                tile_blocks<tiles_at_once<V, S>(r.value)>(count, [&](uint32_t t0, auto t) {
+                    block<r.value, t.value>({in.x + r0 * in.step, in.step}, weights + t0, begin, length, &sums[t0][r0]);
+                });
+            });
+        }
+    }
+
+    // Rows of the section's inputs as f32.
+    Inputs inputs(uint32_t row, uint32_t rows, uint32_t begin, uint32_t length, float *widened) const {
+        if constexpr (S == Storage::F32) {
+            return {static_cast<const float *>(args_.x) + uint64_t{row} * k_ + begin, k_};
+        } else {
+            const uint32_t padded = length + length % 2;
+            const uint64_t step = stride(k_, S);
+            const uint16_t *x = static_cast<const uint16_t *>(args_.x) + row * step + begin;
+            for (uint32_t r = 0; r < rows; ++r) {
+                widen<V>(x + r * step, padded, widened + r * padded);
+            }
+            return {widened, padded};
+        }
+    }
+
+    // Adds inputs begin .. begin + length to the sums of R rows and T tiles; at input 0 they start.
+    template <int R, int T>
+    static void block(Inputs in, const uint8_t *const *weights, uint32_t begin, uint32_t length, float (*sums)[16]) {
+        const uint8_t *from[T];
+        unroll<T>([&](auto t) { from[t.value] = weights[t.value] + tile_bytes(begin, S); });
+        Dots<V, S, R, T> dots;
+        dots.clear();
+        if (begin > 0) {
+            unroll<R>([&](auto r) {
+                unroll<T>([&](auto t) { dots.total[r.value][t.value] = V::load(sums[t.value * kRows + r.value]); });
+            });
+        }
+        dots.add(in, from, 0, length);
+        unroll<R>([&](auto r) {
+            unroll<T>([&](auto t) { dots.total[r.value][t.value].store(sums[t.value * kRows + r.value]); });
+        });
+    }
+
+    // Sums of a tile, and of its partner for SILU_MUL, to the output.
+    void finish(const Tile &tile, uint32_t row, uint32_t rows, const float (*sums)[16], const Tile *up, const float (*up_sums)[16]) const {
+        const uint32_t outputs = tile.part->weight.n;
+        const uint32_t at = tile.index * kTile;
+        const uint32_t count = least(outputs - at, kTile);
+        const bool adds = args_.epilogue == Epilogue::ADD;
+        const Rows out = {args_.parts[gated_ ? 0 : tile.part - args_.parts].out, outputs, adds ? Storage::F32 : args_.out_storage};
+        for (uint32_t r = 0; r < rows; ++r) {
+            V y = biased(tile, at, count, V::load(sums[r]));
+            if (gated_) {
+                y = silu(y) * biased(*up, at, count, V::load(up_sums[r]));
+            } else if (adds) {
+                y = load<V>(args_.residual + uint64_t{row + r} * outputs + at, count) + y;
+            }
+            out.put(row + r, at, y, count);
+        }
+    }
+
+    INTARSIA_INLINE static V biased(const Tile &tile, uint32_t at, uint32_t count, V dot) {
+        return tile.part->bias ? dot + load<V>(tile.part->bias + at, count) : dot;
+    }
+
+    const LinearArgs &args_;
+    uint32_t k_;
+    uint32_t units_ = 0;
+    uint32_t tiles_per_unit_ = 1;
+    bool gated_ = false;
+};
+
+template <class V> void linear(const LinearArgs &args, Share share) {
+    if (args.parts[0].weight.storage == Storage::BF16) {
+        Linear<V, Storage::BF16>::run(args, share);
+    } else {
+        Linear<V, Storage::F32>::run(args, share);
+    }
+}
+
+} // namespace
+} // namespace intarsia::cpu

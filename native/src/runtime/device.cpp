@@ -1,0 +1,117 @@
+#include "runtime/device.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include "runtime/error.h"
+
+#if defined(INTARSIA_TIER_AVX2)
+#include <cpuid.h>
+#endif
+
+namespace intarsia {
+
+namespace {
+
+constexpr const char *kTierVariable = "INTARSIA_CPU_TIER";
+
+#if defined(INTARSIA_TIER_AVX2)
+// AVX2 with FMA and the conversions of f16. The compiler's look at cpuid asks too whether the system saves the
+// registers.
+bool runs_avx2() {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    const bool f16c = __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && f16c;
+}
+#endif
+
+std::span<const Tier> build_tiers() {
+    static const Tier tiers[] = {
+#if defined(INTARSIA_TIER_AVX2)
+        {&cpu::kAvx2Kernels, runs_avx2()},
+#endif
+        {&cpu::kScalarKernels, true},
+    };
+    return tiers;
+}
+
+std::string names(std::span<const Tier> tiers) {
+    std::string text;
+    for (const Tier &tier : tiers) {
+        if (!tier.supported) continue;
+        if (!text.empty()) text += ' ';
+        text += tier.kernels->tier;
+    }
+    return text;
+}
+
+// As much as fits, cut between characters of UTF-8.
+template <size_t N> void copy(char (&to)[N], const std::string &from) {
+    size_t bytes = std::min(from.size(), N - 1);
+    if (bytes < from.size())
+        while (bytes > 0 && (static_cast<unsigned char>(from[bytes]) & 0xC0) == 0x80) --bytes;
+    std::memset(to, 0, N);
+    std::memcpy(to, from.data(), bytes);
+}
+
+void query_cpu(intarsia_device_info &info) {
+    const MemoryState memory = memory_state();
+    info.kind = INTARSIA_DEVICE_CPU;
+    info.available = 1;
+    info.default_threads = default_threads();
+    info.memory_total = memory.total;
+    info.memory_free = memory.free;
+    copy(info.name, cpu_name());
+    copy(info.tiers, supported_tiers());
+    try {
+        copy(info.tier, select_kernels("").tier);
+        copy(info.note, "");
+    } catch (const Error &error) { // the environment asks for what is not there: only an explicit tier can be opened
+        copy(info.tier, "");
+        copy(info.note, error.what());
+    }
+}
+
+void query_cuda(intarsia_device_info &info) {
+    info.kind = INTARSIA_DEVICE_CUDA;
+    info.available = 0;
+    info.default_threads = 0;
+    info.memory_total = 0;
+    info.memory_free = 0;
+    copy(info.name, "CUDA");
+    copy(info.tiers, "");
+    copy(info.tier, "");
+    copy(info.note, "this build has no CUDA plug-in");
+}
+
+} // namespace
+
+std::string supported_tiers() { return names(build_tiers()); }
+
+const cpu::Kernels &select_kernels(const std::string &tier) {
+    return select_kernels(tier, std::getenv(kTierVariable), build_tiers());
+}
+
+const cpu::Kernels &select_kernels(const std::string &tier, const char *environment, std::span<const Tier> tiers) {
+    const std::string wanted = !tier.empty() || environment == nullptr ? tier : environment;
+    for (const Tier &candidate : tiers)
+        if (candidate.supported && (wanted.empty() || wanted == candidate.kernels->tier)) return *candidate.kernels;
+    const bool built =
+        std::any_of(tiers.begin(), tiers.end(), [&](const Tier &built) { return wanted == built.kernels->tier; });
+    fail(INTARSIA_UNSUPPORTED, "CPU tier \"%.64s\", asked for by %s, %s; supported here: %s", wanted.c_str(),
+         tier.empty() ? kTierVariable : "the device options",
+         built ? "needs instructions that this machine lacks" : "is not one of this build", names(tiers).c_str());
+}
+
+uint32_t device_count() { return 2; }
+
+void device_query(uint32_t index, intarsia_device_info &info) {
+    switch (index) {
+    case 0: return query_cpu(info);
+    case 1: return query_cuda(info);
+    default: fail(INTARSIA_INVALID_ARGUMENT, "device index is %u; it must be < %u", index, device_count());
+    }
+}
+
+} // namespace intarsia

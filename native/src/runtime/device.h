@@ -1,0 +1,46 @@
+// The CPU as a device: what it is, and an opened one with its thread team and kernels.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "cpu/args.h"
+#include "intarsia.h"
+#include "runtime/cpuinfo.h"
+#include "runtime/team.h"
+
+namespace intarsia {
+
+// Instruction-set tiers this machine runs, best first, separated by blanks: "avx2 scalar".
+std::string supported_tiers();
+
+// Kernels of a tier by name; "" takes INTARSIA_CPU_TIER of the environment, else the best. Fails with
+// INTARSIA_UNSUPPORTED naming the tier, who asked for it, and those supported.
+const cpu::Kernels &select_kernels(const std::string &tier);
+
+// The choice itself: `tiers` are those of the build, best first and the last always supported; `environment` may be
+// null.
+struct Tier {
+    const cpu::Kernels *kernels;
+    bool supported; // by this machine
+};
+const cpu::Kernels &select_kernels(const std::string &tier, const char *environment, std::span<const Tier> tiers);
+
+// The CPU is number 0; CUDA is number 1, whether it can be used or not.
+uint32_t device_count();
+// Fills all but struct_size. Fails with INTARSIA_INVALID_ARGUMENT on an unknown index.
+void device_query(uint32_t index, intarsia_device_info &info);
+
+class Device {
+public:
+    Device(const cpu::Kernels &kernels, uint32_t threads) : kernels_(kernels), team_(threads) {}
+    const cpu::Kernels &kernels() const { return kernels_; }
+    Team &team() { return team_; }
+
+private:
+    const cpu::Kernels &kernels_;
+    Team team_;
+};
+
+} // namespace intarsia

@@ -1,0 +1,279 @@
+#include "runtime/step.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "runtime/error.h"
+
+namespace intarsia {
+
+namespace {
+
+constexpr uint32_t kMost = 1u << 24; // of tokens, sequences, rows and blocks of a step
+
+uint64_t aligned(uint64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+void check_size(const char *field, uint32_t value) {
+    if (value < 1 || value > kMost) fail(INTARSIA_INVALID_ARGUMENT, "step: %s is %u, not in 1..%u", field, value, kMost);
+}
+
+// Every member of the team runs all calls in order, its share of each, and meets the others after each.
+struct Run {
+    const cpu::Kernels &kernels;
+    Team &team;
+    const std::vector<KernelArgs> &calls;
+    size_t count;
+};
+
+struct Invoke {
+    const cpu::Kernels &kernels;
+    cpu::Share share;
+    void operator()(const cpu::EmbeddingArgs &a) const { kernels.embedding(a, share); }
+    void operator()(const cpu::NormArgs &a) const { kernels.norm(a, share); }
+    void operator()(const cpu::LinearArgs &a) const { kernels.linear(a, share); }
+    void operator()(const cpu::RopeTableArgs &a) const { kernels.rope_table(a, share); }
+    void operator()(const cpu::QkvArgs &a) const { kernels.qkv(a, share); }
+    void operator()(const cpu::AttentionArgs &a) const { kernels.attention(a, share); }
+    void operator()(const cpu::SiluMulArgs &a) const { kernels.silu_mul(a, share); }
+    void operator()(const cpu::AddArgs &a) const { kernels.add(a, share); }
+    void operator()(const cpu::SelectRowsArgs &a) const { kernels.select_rows(a, share); }
+    void operator()(const cpu::RoundArgs &a) const { kernels.round(a, share); }
+};
+
+void run_member(void *context, uint32_t member) {
+    const Run &run = *static_cast<Run *>(context);
+    const Invoke invoke{run.kernels, {member, run.team.threads()}};
+    for (size_t i = 0; i < run.count; i++) {
+        if (i != 0) run.team.barrier();
+        std::visit(invoke, run.calls[i]);
+    }
+}
+
+struct SampleRun {
+    const float *logits;
+    uint32_t vocabulary;
+    const intarsia_sampling *sampling;
+    int32_t *sampled;
+    uint32_t rows;
+    uint32_t members;
+    std::vector<SamplerScratch> &scratch;
+};
+
+void sample_member(void *context, uint32_t member) {
+    const SampleRun &run = *static_cast<SampleRun *>(context);
+    for (uint32_t row = member; row < run.rows; row += run.members)
+        run.sampled[row] = static_cast<int32_t>(
+            sample(run.logits + uint64_t{row} * run.vocabulary, run.vocabulary, run.sampling[row], run.scratch[member]));
+}
+
+} // namespace
+
+Step::Step(std::shared_ptr<Partition> partition, std::shared_ptr<KvCache> cache, Sizes sizes)
+    : partition_(std::move(partition)), cache_(std::move(cache)), device_(partition_->graph()->weights()->device()), sizes_(sizes) {
+    check_size("max_tokens", sizes.max_tokens);
+    check_size("max_sequences", sizes.max_sequences);
+    check_size("max_rows", sizes.max_rows);
+    check_size("max_blocks", sizes.max_blocks);
+    check_cache();
+    const Graph &graph = *partition_->graph();
+    for (const Op &op : graph.ops())
+        if (op.kind == OpKind::EMBEDDING) {
+            const uint32_t n = graph.weights()->at(op.weights[0]).n;
+            vocabulary_ = vocabulary_ == 0 ? n : std::min(vocabulary_, n);
+        }
+    if (graph.output() != kNone) logits_width_ = graph.values()[graph.output()].width;
+
+    const uint64_t bytes[] = {
+        uint64_t{sizes.max_tokens} * 4, uint64_t{sizes.max_tokens} * 4, uint64_t{sizes.max_tokens} * 4, uint64_t{sizes.max_rows} * 4,
+        (uint64_t{sizes.max_sequences} + 1) * 4, uint64_t{sizes.max_sequences} * 4, uint64_t{sizes.max_sequences} * sizes.max_blocks * 4,
+        uint64_t{sizes.max_rows} * sizeof(intarsia_sampling), uint64_t{sizes.max_rows} * 4, uint64_t{sizes.max_rows} * logits_width_ * 4,
+    };
+    static_assert(std::size(bytes) == std::extent_v<decltype(buffers_)>);
+    uint64_t total = 0;
+    for (uint64_t part : bytes) total += aligned(part);
+    memory_ = Memory(total, "the step buffers");
+    std::byte *at = memory_.data();
+    for (size_t i = 0; i < std::size(bytes); i++) {
+        buffers_[i] = {at, bytes[i]};
+        at += aligned(bytes[i]);
+    }
+    for (const Slot &slot : partition_->slots())
+        slots_.emplace_back(slot.row_bytes * (slot.dim == Dim::TOKENS ? sizes.max_tokens : sizes.max_rows), "values between pieces");
+    const Weights &weights = *graph.weights();
+    for (uint32_t id = 0, size = weights.size(); id < size; id++) weights_.push_back(weights.at(id).memory.data());
+    // Sampling runs on the team, where nothing may throw: all it needs is allocated here.
+    scratch_.resize(device_->team().threads());
+    for (SamplerScratch &scratch : scratch_) {
+        scratch.weights.reserve(logits_width_);
+        scratch.order.reserve(logits_width_);
+    }
+}
+
+void Step::check_cache() const {
+    const Graph &graph = *partition_->graph();
+    for (const Op &op : graph.ops()) {
+        if (op.kind != OpKind::CACHE_APPEND && op.kind != OpKind::ATTENTION) continue;
+        if (!cache_) fail(INTARSIA_INVALID_ARGUMENT, "step: the graph has %s, so that a KV cache is needed", name(op.kind));
+        if (op.layer >= cache_->layers() || op.kv_heads != cache_->kv_heads() || op.head_dim != cache_->head_dim() ||
+            graph.weights()->storage() != cache_->storage())
+            fail(INTARSIA_INVALID_ARGUMENT,
+                 "step: %s of layer %u with %u heads of %u does not fit the KV cache of %u layers with %u heads of %u, or their precisions differ",
+                 name(op.kind), op.layer, op.kv_heads, op.head_dim, cache_->layers(), cache_->kv_heads(), cache_->head_dim());
+    }
+    if (cache_ && graph.weights()->device() != cache_->device())
+        fail(INTARSIA_INVALID_ARGUMENT, "step: the weights and the KV cache belong to different devices");
+}
+
+Step::Buffer Step::buffer(uint32_t kind) const {
+    if (kind >= std::size(buffers_)) fail(INTARSIA_INVALID_ARGUMENT, "step: there is no buffer %u", kind);
+    return buffers_[kind];
+}
+
+uint64_t Step::bytes() const {
+    uint64_t total = memory_.bytes() + arena_.bytes();
+    for (const Memory &slot : slots_) total += slot.bytes();
+    return total;
+}
+
+void Step::begin(uint32_t tokens, uint32_t sequences, uint32_t rows) {
+    begun_ = false;
+    const auto check = [](const char *what, uint32_t value, uint32_t least, uint32_t most) {
+        if (value < least || value > most) fail(INTARSIA_INVALID_ARGUMENT, "step: %u %s, not in %u..%u", value, what, least, most);
+    };
+    check("tokens", tokens, 1, sizes_.max_tokens);
+    check("sequences", sequences, 0, sizes_.max_sequences);
+    check("rows", rows, 0, sizes_.max_rows);
+    const Graph &graph = *partition_->graph();
+    if (const uint32_t frozen = graph.frozen(Dim::TOKENS); frozen != 0 && tokens != frozen)
+        fail(INTARSIA_INVALID_ARGUMENT, "step: %u tokens, but the graph is frozen to %u", tokens, frozen);
+    if (const uint32_t frozen = graph.frozen(Dim::ROWS); frozen != 0 && rows != 0 && rows != frozen)
+        fail(INTARSIA_INVALID_ARGUMENT, "step: %u rows, but the graph is frozen to %u", rows, frozen);
+    check_tokens(tokens);
+    check_sequences(tokens, sequences);
+    const auto *row = view<int32_t>(INTARSIA_BUFFER_ROWS);
+    for (uint32_t i = 0; i < rows; i++)
+        if (row[i] < 0 || static_cast<uint32_t>(row[i]) >= tokens)
+            fail(INTARSIA_INVALID_ARGUMENT, "step: row %u is token %d, not in 0..%u", i, row[i], tokens - 1);
+    tokens_ = tokens;
+    sequences_ = sequences;
+    rows_ = rows;
+    begun_ = true;
+}
+
+void Step::check_tokens(uint32_t tokens) const {
+    const auto *token = view<int32_t>(INTARSIA_BUFFER_TOKENS);
+    const auto *position = view<int32_t>(INTARSIA_BUFFER_POSITIONS);
+    const auto *slot = view<int32_t>(INTARSIA_BUFFER_SLOTS);
+    const int64_t slots = cache_ ? int64_t{cache_->blocks()} * cpu::kBlock : 0;
+    for (uint32_t t = 0; t < tokens; t++) {
+        if (vocabulary_ != 0 && (token[t] < 0 || static_cast<uint32_t>(token[t]) >= vocabulary_))
+            fail(INTARSIA_INVALID_ARGUMENT, "step: token %u has id %d, not in 0..%u", t, token[t], vocabulary_ - 1);
+        if (position[t] < 0) fail(INTARSIA_INVALID_ARGUMENT, "step: token %u has position %d, below 0", t, position[t]);
+        if (slot[t] < -1 || slot[t] >= slots)
+            fail(INTARSIA_INVALID_ARGUMENT, "step: token %u has slot %d, not in -1..%lld", t, slot[t], static_cast<long long>(slots - 1));
+    }
+}
+
+void Step::check_sequences(uint32_t tokens, uint32_t sequences) const {
+    const auto *start = view<int32_t>(INTARSIA_BUFFER_QUERY_STARTS);
+    const auto *length = view<int32_t>(INTARSIA_BUFFER_LENGTHS);
+    const auto *table = view<int32_t>(INTARSIA_BUFFER_BLOCK_TABLES);
+    const auto *position = view<int32_t>(INTARSIA_BUFFER_POSITIONS);
+    const auto *slot = view<int32_t>(INTARSIA_BUFFER_SLOTS);
+    if (start[0] != 0) fail(INTARSIA_INVALID_ARGUMENT, "step: query start 0 is %d, not 0", start[0]);
+    for (uint32_t s = 0; s < sequences; s++) {
+        const int64_t queries = int64_t{start[s + 1]} - start[s];
+        if (queries < 0 || start[s + 1] > static_cast<int64_t>(tokens))
+            fail(INTARSIA_INVALID_ARGUMENT, "step: query start %u is %d, not in %d..%u", s + 1, start[s + 1], start[s], tokens);
+        if (length[s] < queries || length[s] > int64_t{sizes_.max_blocks} * cpu::kBlock)
+            fail(INTARSIA_INVALID_ARGUMENT, "step: sequence %u has length %d, not in %lld..%lld", s, length[s],
+                 static_cast<long long>(queries), static_cast<long long>(int64_t{sizes_.max_blocks} * cpu::kBlock));
+        for (int32_t t = start[s]; t < start[s + 1]; t++)
+            if (position[t] != length[s] - (start[s + 1] - t))
+                fail(INTARSIA_INVALID_ARGUMENT, "step: token %d of sequence %u has position %d; positions rise by 1 to the length %d less 1", t,
+                     s, position[t], length[s]);
+        if (!cache_) continue;
+        const uint32_t blocks = (static_cast<uint32_t>(length[s]) + cpu::kBlock - 1) / cpu::kBlock;
+        for (uint32_t b = 0; b < blocks; b++)
+            if (const int32_t block = table[uint64_t{s} * sizes_.max_blocks + b];
+                block < 0 || static_cast<uint32_t>(block) >= cache_->blocks())
+                fail(INTARSIA_INVALID_ARGUMENT, "step: block %u of sequence %u is %d, not in 0..%u", b, s, block, cache_->blocks() - 1);
+    }
+    for (uint32_t t = static_cast<uint32_t>(start[sequences]); t < tokens; t++)
+        if (slot[t] != -1) fail(INTARSIA_INVALID_ARGUMENT, "step: token %u belongs to no sequence but has slot %d; padding has -1", t, slot[t]);
+}
+
+void *Step::external(uint32_t value) const {
+    const Placement &placement = partition_->placement(value);
+    switch (placement.where) {
+    case Placement::Where::INPUT:
+        switch (placement.index) {
+        case INTARSIA_INPUT_TOKENS: return buffers_[INTARSIA_BUFFER_TOKENS].address;
+        case INTARSIA_INPUT_POSITIONS: return buffers_[INTARSIA_BUFFER_POSITIONS].address;
+        case INTARSIA_INPUT_SLOTS: return buffers_[INTARSIA_BUFFER_SLOTS].address;
+        default: return buffers_[INTARSIA_BUFFER_ROWS].address;
+        }
+    case Placement::Where::SLOT: return slots_[placement.index].data();
+    case Placement::Where::LOGITS: return buffers_[INTARSIA_BUFFER_LOGITS].address;
+    case Placement::Where::NOWHERE: break;
+    }
+    fail(INTARSIA_INTERNAL, "step: value %u crosses pieces but has no place", value);
+}
+
+void Step::resolve(const Instruction &instruction, const Binding &binding, uint32_t n, KernelArgs &out) const {
+    out = instruction.args;
+    std::byte *args = std::visit([](auto &a) { return reinterpret_cast<std::byte *>(&a); }, out);
+    for (const Patch &patch : instruction.patches) {
+        const auto put = [&](const auto &value) { std::memcpy(args + patch.at, &value, sizeof value); };
+        switch (patch.kind) {
+        case Patch::Kind::SIZE: put(n); break;
+        case Patch::Kind::ARENA: put(arena_.data() + patch.index); break;
+        case Patch::Kind::EXTERNAL: put(external(binding.values[patch.index])); break;
+        case Patch::Kind::WEIGHT: put(weights_[binding.weights[patch.index]]); break;
+        case Patch::Kind::KV_LAYER: put(cache_->layer(binding.layers[patch.index])); break;
+        case Patch::Kind::SEQUENCES: put(sequences_); break;
+        case Patch::Kind::QUERY_STARTS: put(buffers_[INTARSIA_BUFFER_QUERY_STARTS].address); break;
+        case Patch::Kind::LENGTHS: put(buffers_[INTARSIA_BUFFER_LENGTHS].address); break;
+        case Patch::Kind::BLOCK_TABLES: put(buffers_[INTARSIA_BUFFER_BLOCK_TABLES].address); break;
+        case Patch::Kind::MAX_BLOCKS: put(sizes_.max_blocks); break;
+        }
+    }
+}
+
+void Step::execute(const Executable &executable, uint32_t index) {
+    if (!begun_) fail(INTARSIA_INVALID_STATE, "execute: no step was begun");
+    const Piece &piece = partition_->piece(index);
+    if (executable.partition() != partition_)
+        fail(INTARSIA_INVALID_ARGUMENT, "execute: the executable was compiled from another partition than the step's");
+    if (executable.class_id() != piece.class_id)
+        fail(INTARSIA_INVALID_ARGUMENT, "execute: piece %u is of class %u, but the executable is of class %u", index, piece.class_id,
+             executable.class_id());
+    const uint32_t n = piece.dim == Dim::TOKENS ? tokens_ : rows_;
+    if (n < executable.lo() || n > executable.hi())
+        fail(INTARSIA_INVALID_ARGUMENT, "execute: piece %u has %u %s, but the executable was compiled for (%u, %u)", index, n,
+             piece.dim == Dim::TOKENS ? "tokens" : "rows", executable.lo(), executable.hi());
+
+    if (executable.arena_bytes() > arena_.bytes()) arena_ = Memory(executable.arena_bytes(), "the arena of an executable");
+    const std::vector<Instruction> &instructions = executable.instructions();
+    if (calls_.size() < instructions.size()) calls_.resize(instructions.size());
+    for (size_t i = 0; i < instructions.size(); i++) resolve(instructions[i], piece.binding, n, calls_[i]);
+    Run run{device_->kernels(), device_->team(), calls_, instructions.size()};
+    device_->team().run(run_member, &run);
+}
+
+void Step::sample() {
+    if (!begun_) fail(INTARSIA_INVALID_STATE, "sample: no step was begun");
+    if (logits_width_ == 0) fail(INTARSIA_INVALID_STATE, "sample: the graph has no output");
+    const auto *sampling = view<intarsia_sampling>(INTARSIA_BUFFER_SAMPLING);
+    for (uint32_t row = 0; row < rows_; row++) check_sampling(sampling[row], row);
+    SampleRun run{view<float>(INTARSIA_BUFFER_LOGITS), logits_width_, sampling, view<int32_t>(INTARSIA_BUFFER_SAMPLED), rows_,
+                  device_->team().threads(), scratch_};
+    if (rows_ == 1) {
+        const FloatMode mode;
+        sample_member(&run, 0);
+    } else if (rows_ > 1) {
+        device_->team().run(sample_member, &run);
+    }
+}
+
+} // namespace intarsia

@@ -1,0 +1,61 @@
+// One step's buffers, and the execution of compiled pieces over them.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "compile/executable.h"
+#include "runtime/kv_cache.h"
+#include "runtime/sampler.h"
+
+namespace intarsia {
+
+class Step {
+public:
+    struct Sizes {
+        uint32_t max_tokens;
+        uint32_t max_sequences;
+        uint32_t max_rows;
+        uint32_t max_blocks;
+    };
+
+    // cache may be null if no op of the graph needs one.
+    Step(std::shared_ptr<Partition> partition, std::shared_ptr<KvCache> cache, Sizes sizes);
+
+    struct Buffer {
+        void *address;
+        uint64_t bytes;
+    };
+    Buffer buffer(uint32_t kind) const; // enum intarsia_buffer
+    uint64_t bytes() const;
+
+    void begin(uint32_t tokens, uint32_t sequences, uint32_t rows);
+    void execute(const Executable &executable, uint32_t piece);
+    void sample();
+
+private:
+    template <typename T> T *view(uint32_t kind) const { return reinterpret_cast<T *>(static_cast<std::byte *>(buffer(kind).address)); }
+    void check_cache() const;
+    void check_tokens(uint32_t tokens) const;
+    void check_sequences(uint32_t tokens, uint32_t sequences) const;
+    void *external(uint32_t value) const;
+    void resolve(const Instruction &instruction, const Binding &binding, uint32_t n, KernelArgs &out) const;
+
+    std::shared_ptr<Partition> partition_;
+    std::shared_ptr<KvCache> cache_;
+    std::shared_ptr<Device> device_;
+    Sizes sizes_;
+    uint32_t vocabulary_ = 0; // smallest of the graph's embeddings; 0 if there are none
+    uint32_t logits_width_ = 0;
+    Buffer buffers_[INTARSIA_BUFFER_LOGITS + 1] = {};
+    Memory memory_;                // the step buffers
+    std::vector<Memory> slots_;    // values that cross pieces
+    std::vector<const void *> weights_; // data of each weight of the set, by id
+    Memory arena_;                 // scratch of the executable that runs; as large as the largest one seen
+    std::vector<KernelArgs> calls_;
+    std::vector<SamplerScratch> scratch_; // of each member of the team
+    bool begun_ = false;
+    uint32_t tokens_ = 0, sequences_ = 0, rows_ = 0;
+};
+
+} // namespace intarsia
