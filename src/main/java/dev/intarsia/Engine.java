@@ -1,0 +1,127 @@
+package dev.intarsia;
+
+import dev.intarsia.checkpoint.GenerationConfig;
+import dev.intarsia.engine.EngineCore;
+import dev.intarsia.piecewise.CompilationState;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Objects;
+
+/**
+ * A language model inside this JVM. Opening loads and compiles everything; after that any number of threads, virtual ones
+ * too, may call it, and the calls take turns. The same prompt, parameters and seed give the same tokens, however the
+ * engine was configured to compile and schedule.
+ *
+ * {@snippet :
+ * try (Engine engine = Engine.open(Path.of("models/holmes"))) {
+ *     Completion completion = engine.generate("Once upon a time", SamplingParams.greedy(32));
+ *     System.out.println(completion.text());
+ * }
+ * }
+ *
+ * <p>Every method but {@link #info()}, {@link #compilation()}, {@link #hasTokenizer()}, {@link #defaultSamplingParams()} and {@link #close()} throws
+ * {@link EngineClosedException} once the engine is closed.
+ */
+public final class Engine implements AutoCloseable {
+    private final EngineCore core;
+
+    private Engine(EngineCore core) {
+        this.core = core;
+    }
+
+    /** Opens a Hugging Face checkpoint directory with the default options. */
+    public static Engine open(Path model) {
+        return open(model, EngineOptions.defaults());
+    }
+
+    /**
+     * Opens a Hugging Face checkpoint directory: {@code config.json}, {@code *.safetensors}, and, where texts are to be used,
+     * {@code tokenizer.json}. Files are not needed any more once this returns.
+     *
+     * @throws CheckpointException if the directory cannot be read or its model cannot be served
+     * @throws IllegalArgumentException if an option does not fit the model
+     * @throws NativeLibraryException if the native library cannot be loaded
+     */
+    public static Engine open(Path model, EngineOptions options) {
+        return new Engine(new EngineCore(
+                Objects.requireNonNull(model, "model"), Objects.requireNonNull(options, "options")));
+    }
+
+    /** Continues a text as the checkpoint asks to be sampled; waits for the end. */
+    public Completion generate(String prompt) {
+        return generate(prompt, defaultSamplingParams());
+    }
+
+    /**
+     * Continues a text; waits for the end. An interrupt cancels it and throws {@link IntarsiaException}.
+     *
+     * @throws IllegalArgumentException if the prompt is empty or longer than the engine's maxModelLen allows
+     */
+    public Completion generate(String prompt, SamplingParams params) {
+        return stream(prompt, params).completion();
+    }
+
+    /** Continues token ids, which need no tokenizer; waits for the end. */
+    public Completion generate(List<Integer> promptTokens, SamplingParams params) {
+        return stream(promptTokens, params).completion();
+    }
+
+    /** Continues a text; tokens can be taken as they are sampled. */
+    public TokenStream stream(String prompt, SamplingParams params) {
+        return core.submit(
+                core.encode(Objects.requireNonNull(prompt, "prompt")), Objects.requireNonNull(params, "params"));
+    }
+
+    /** Continues token ids; tokens can be taken as they are sampled. */
+    public TokenStream stream(List<Integer> promptTokens, SamplingParams params) {
+        return core.submit(ids(promptTokens), Objects.requireNonNull(params, "params"));
+    }
+
+    /** The logits that follow the last of these tokens: f32, one for each id of the vocabulary. */
+    public float[] logits(List<Integer> tokens) {
+        return core.logits(ids(tokens));
+    }
+
+    private static int[] ids(List<Integer> tokens) {
+        return tokens.stream().mapToInt(Integer::intValue).toArray();
+    }
+
+    /** The ids of a text, with what the tokenizer puts around it. */
+    public List<Integer> encode(String text) {
+        return Arrays.stream(core.encode(text)).boxed().toList();
+    }
+
+    /** What {@code generation_config.json} asks for; temperature 1 where there is none. */
+    public SamplingParams defaultSamplingParams() {
+        GenerationConfig generation = core.generation();
+        return SamplingParams.builder()
+                .temperature(generation.temperature())
+                .topP(generation.topP())
+                .topK(generation.topK())
+                .build();
+    }
+
+    /** Whether texts can be used; token ids always can. */
+    public boolean hasTokenizer() {
+        return core.hasTokenizer();
+    }
+
+    /** What the engine runs on. */
+    public EngineInfo info() {
+        return core.info();
+    }
+
+    /** What was compiled, as it stands now. */
+    public CompilationState compilation() {
+        return core.compilation();
+    }
+
+    /**
+     * Ends what runs and what waits with {@link EngineClosedException} and releases all memory; returns when that is done. Idempotent.
+     */
+    @Override
+    public void close() {
+        core.close();
+    }
+}

@@ -1,0 +1,151 @@
+package dev.intarsia;
+
+import dev.intarsia.piecewise.CompilationMode;
+import dev.intarsia.piecewise.DynamicShapes;
+import dev.intarsia.runtime.Precision;
+import java.util.List;
+import java.util.Objects;
+
+/**
+ * How an engine is opened. Immutable; {@code EngineOptions.defaults()} suits most services.
+ *
+ * @param precision numeric mode; {@link Precision#BF16} by default
+ * @param maxModelLen longest sequence in tokens, prompt and answer together; 0 = what the checkpoint allows. Memory of the KV
+ *     cache grows with it
+ * @param maxNumBatchedTokens most tokens of one step; longer prompts are cut into steps. 2048 by default, never above
+ *     {@code maxModelLen * maxNumSeqs}
+ * @param maxNumSeqs most sequences of one step; 64 by default
+ * @param threads threads of the kernels, 1..256; 0 = what affinity and cgroup allow
+ * @param cpuTier instruction-set tier such as {@code "scalar"} or {@code "avx2"}; empty = {@code INTARSIA_CPU_TIER} of the
+ *     environment, else the best of this machine
+ * @param compileRanges end points that split {@code [1, maxNumBatchedTokens]} into ranges which are compiled separately
+ * @param compileSizes sizes that get an executable of their own
+ * @param dynamicShapes what happens to a token dimension that can only be 1
+ * @param compilation {@link CompilationMode#PIECEWISE}, or {@link CompilationMode#NONE}: op by op, without fusion
+ * @param splittingOps names of the ops at which the graph is cut; {@code ["attention"]} by default
+ */
+public record EngineOptions(
+        Precision precision,
+        int maxModelLen,
+        int maxNumBatchedTokens,
+        int maxNumSeqs,
+        int threads,
+        String cpuTier,
+        List<Integer> compileRanges,
+        List<Integer> compileSizes,
+        DynamicShapes dynamicShapes,
+        CompilationMode compilation,
+        List<String> splittingOps) {
+
+    /** @throws IllegalArgumentException naming the option, its value and its bound */
+    public EngineOptions {
+        Objects.requireNonNull(precision, "precision");
+        Objects.requireNonNull(cpuTier, "cpuTier");
+        Objects.requireNonNull(dynamicShapes, "dynamicShapes");
+        Objects.requireNonNull(compilation, "compilation");
+        Check.range("maxModelLen", maxModelLen, 0, 1 << 24);
+        Check.range("maxNumBatchedTokens", maxNumBatchedTokens, 1, 1 << 20);
+        Check.range("maxNumSeqs", maxNumSeqs, 1, 1 << 16);
+        Check.range("threads", threads, 0, 256);
+        compileRanges = List.copyOf(compileRanges);
+        compileSizes = List.copyOf(compileSizes);
+        splittingOps = List.copyOf(splittingOps);
+    }
+
+    /** The defaults of every option. */
+    public static EngineOptions defaults() {
+        return builder().build();
+    }
+
+    public static Builder builder() {
+        return new Builder();
+    }
+
+    /** Sets single options; the rest keep their defaults. */
+    public static final class Builder {
+        private Precision precision = Precision.BF16;
+        private int maxModelLen;
+        private int maxNumBatchedTokens = 2048;
+        private int maxNumSeqs = 64;
+        private int threads;
+        private String cpuTier = "";
+        private List<Integer> compileRanges = List.of();
+        private List<Integer> compileSizes = List.of();
+        private DynamicShapes dynamicShapes = DynamicShapes.BACKED;
+        private CompilationMode compilation = CompilationMode.PIECEWISE;
+        private List<String> splittingOps = List.of("attention");
+
+        private Builder() {}
+
+        public Builder precision(Precision value) {
+            precision = value;
+            return this;
+        }
+
+        public Builder maxModelLen(int value) {
+            maxModelLen = value;
+            return this;
+        }
+
+        public Builder maxNumBatchedTokens(int value) {
+            maxNumBatchedTokens = value;
+            return this;
+        }
+
+        public Builder maxNumSeqs(int value) {
+            maxNumSeqs = value;
+            return this;
+        }
+
+        public Builder threads(int value) {
+            threads = value;
+            return this;
+        }
+
+        public Builder cpuTier(String value) {
+            cpuTier = value;
+            return this;
+        }
+
+        public Builder compileRanges(List<Integer> values) {
+            compileRanges = values;
+            return this;
+        }
+
+        public Builder compileSizes(List<Integer> values) {
+            compileSizes = values;
+            return this;
+        }
+
+        public Builder dynamicShapes(DynamicShapes value) {
+            dynamicShapes = value;
+            return this;
+        }
+
+        public Builder compilation(CompilationMode value) {
+            compilation = value;
+            return this;
+        }
+
+        public Builder splittingOps(List<String> values) {
+            splittingOps = values;
+            return this;
+        }
+
+        /** @throws IllegalArgumentException naming the option, its value and its bound */
+        public EngineOptions build() {
+            return new EngineOptions(
+                    precision,
+                    maxModelLen,
+                    maxNumBatchedTokens,
+                    maxNumSeqs,
+                    threads,
+                    cpuTier,
+                    compileRanges,
+                    compileSizes,
+                    dynamicShapes,
+                    compilation,
+                    splittingOps);
+        }
+    }
+}

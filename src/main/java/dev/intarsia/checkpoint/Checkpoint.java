@@ -1,0 +1,134 @@
+package dev.intarsia.checkpoint;
+
+import dev.intarsia.CheckpointException;
+import java.lang.foreign.Arena;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Collections;
+import java.util.Comparator;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
+
+/**
+ * An open checkpoint directory: its configuration, and its weights where they lie in mapped files. Any thread may use it;
+ * whoever closes it makes sure that nobody reads a tensor any more.
+ */
+public final class Checkpoint implements AutoCloseable {
+
+    private static final int SUGGESTIONS = 3;
+
+    private final Path directory;
+    private final ModelConfig config;
+    private final GenerationConfig generation;
+    private final Arena arena;
+    private final Map<String, TensorView> tensors;
+
+    private Checkpoint(Path directory, ModelConfig config, GenerationConfig generation, Arena arena) {
+        this.directory = directory;
+        this.config = config;
+        this.generation = generation;
+        this.arena = arena;
+        this.tensors = Shards.map(directory, arena);
+    }
+
+    /**
+     * Opens a directory that holds {@code config.json} and safetensors weights.
+     *
+     * @throws CheckpointException if anything in it is missing, damaged or out of bounds
+     */
+    public static Checkpoint open(Path directory) {
+        if (!Files.exists(directory)) {
+            throw new CheckpointException(directory + ": no such directory");
+        }
+        if (!Files.isDirectory(directory)) {
+            throw new CheckpointException(directory + ": not a directory");
+        }
+        ModelConfig config = ModelConfig.read(directory.resolve("config.json"));
+        GenerationConfig generation = GenerationConfig.read(directory.resolve("generation_config.json"), config);
+        Arena arena = Arena.ofShared();
+        try {
+            return new Checkpoint(directory, config, generation, arena);
+        } catch (Throwable e) {
+            arena.close();
+            throw e;
+        }
+    }
+
+    public Path directory() {
+        return directory;
+    }
+
+    public ModelConfig config() {
+        return config;
+    }
+
+    public GenerationConfig generation() {
+        return generation;
+    }
+
+    public boolean has(String name) {
+        return tensors.containsKey(name);
+    }
+
+    public Set<String> names() {
+        return Collections.unmodifiableSet(tensors.keySet());
+    }
+
+    /** Bytes of all tensors together, as stored. */
+    public long totalBytes() {
+        return tensors.values().stream().mapToLong(tensor -> tensor.data().byteSize()).sum();
+    }
+
+    /**
+     * A tensor to load.
+     *
+     * @throws CheckpointException   if there is none of that name, or its dtype is not {@link DType#loadable()}
+     * @throws IllegalStateException if the checkpoint is closed
+     */
+    public TensorView tensor(String name) {
+        if (!arena.scope().isAlive()) {
+            throw new IllegalStateException("checkpoint " + directory + " is closed");
+        }
+        TensorView tensor = tensors.get(name);
+        if (tensor == null) {
+            throw new CheckpointException(directory + ": no tensor " + Json.quote(name) + "; the nearest of the "
+                    + tensors.size() + " there are: " + nearest(name));
+        }
+        if (!tensor.dtype().loadable()) {
+            throw new CheckpointException(directory + ": tensor " + Json.quote(name) + " is stored as "
+                    + tensor.dtype() + " but only F32, F16 and BF16 can be loaded");
+        }
+        return tensor;
+    }
+
+    /** The names that share the longest beginning and end with the one asked for. */
+    private String nearest(String name) {
+        return tensors.keySet().stream()
+                .sorted(Comparator.comparingInt((String other) -> -likeness(name, other)).thenComparing(other -> other))
+                .limit(SUGGESTIONS)
+                .map(Json::quote)
+                .collect(Collectors.joining(", "));
+    }
+
+    private static int likeness(String a, String b) {
+        int shorter = Math.min(a.length(), b.length());
+        int head = 0;
+        while (head < shorter && a.charAt(head) == b.charAt(head)) {
+            head++;
+        }
+        int tail = 0;
+        while (tail < shorter - head && a.charAt(a.length() - 1 - tail) == b.charAt(b.length() - 1 - tail)) {
+            tail++;
+        }
+        return head + tail;
+    }
+
+    /** Unmaps the weights; every tensor's data is invalid from here on. Closing again does nothing. */
+    @Override
+    public synchronized void close() {
+        if (arena.scope().isAlive()) {
+            arena.close();
+        }
+    }
+}

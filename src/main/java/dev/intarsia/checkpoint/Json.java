@@ -1,0 +1,106 @@
+package dev.intarsia.checkpoint;
+
+import dev.intarsia.CheckpointException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import tools.jackson.core.JacksonException;
+import tools.jackson.core.StreamReadConstraints;
+import tools.jackson.core.StreamReadFeature;
+import tools.jackson.core.json.JsonFactory;
+import tools.jackson.databind.DeserializationFeature;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.JsonNodeFactory;
+import tools.jackson.databind.node.ObjectNode;
+
+/** Reads JSON that nobody vouches for: size, depth, tokens, names and numbers bounded, duplicate keys refused. */
+public final class Json {
+
+    private static final int MAX_DEPTH = 64;
+    private static final int MAX_NUMBER_LENGTH = 100;
+    private static final int MAX_NAME_LENGTH = 1 << 16;
+    private static final int MAX_STRING_LENGTH = 1 << 24;
+    /** Bounds the heap that a document of tiny values takes: a tokenizer of 260,000 entries has 3 million tokens. */
+    private static final long MAX_TOKENS = 16_000_000;
+    private static final int SHOWN = 80;
+
+    private static final JsonMapper MAPPER = JsonMapper.builder(JsonFactory.builder()
+                    .streamReadConstraints(StreamReadConstraints.builder()
+                            .maxNestingDepth(MAX_DEPTH)
+                            .maxNumberLength(MAX_NUMBER_LENGTH)
+                            .maxNameLength(MAX_NAME_LENGTH)
+                            .maxStringLength(MAX_STRING_LENGTH)
+                            .maxTokenCount(MAX_TOKENS)
+                            .build())
+                    .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+                    .build())
+            .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+            .build();
+
+    private Json() {
+    }
+
+    /**
+     * The object in a file of at most {@code maxBytes} bytes.
+     *
+     * @throws CheckpointException if the file is missing, too big, or anything but one JSON object
+     */
+    public static JsonObject read(Path file, long maxBytes) {
+        if (!Files.exists(file)) {
+            throw new CheckpointException(file + ": no such file");
+        }
+        if (!Files.isRegularFile(file)) {
+            throw new CheckpointException(file + ": not a regular file");
+        }
+        try (InputStream in = Files.newInputStream(file)) {
+            byte[] bytes = in.readNBytes(Math.toIntExact(maxBytes + 1));
+            if (bytes.length > maxBytes) {
+                throw new CheckpointException(file + ": larger than the " + maxBytes + " bytes allowed");
+            }
+            return parse(bytes, file);
+        } catch (IOException e) {
+            throw new CheckpointException(file + ": cannot be read: " + e, e);
+        }
+    }
+
+    /** The object in UTF-8 bytes that came from {@code file}. */
+    static JsonObject parse(byte[] utf8, Path file) {
+        JsonNode node;
+        try {
+            // a strict decoder of its own: the parser lets some malformed bytes pass
+            node = MAPPER.readTree(StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(utf8)).toString());
+        } catch (CharacterCodingException e) {
+            throw new CheckpointException(file + ": not acceptable JSON: not UTF-8", e);
+        } catch (JacksonException e) {
+            throw new CheckpointException(file + ": not acceptable JSON: " + reason(e), e);
+        }
+        if (!(node instanceof ObjectNode object)) {
+            throw new CheckpointException(file + ": must hold a JSON object");
+        }
+        return new JsonObject(file, "", object);
+    }
+
+    private static String reason(JacksonException e) {
+        String message = e.getOriginalMessage().lines().findFirst().orElse("unreadable");
+        var location = e.getLocation();
+        return location == null || location.getLineNr() < 1
+                ? message
+                : message + " (line " + location.getLineNr() + ", column " + location.getColumnNr() + ")";
+    }
+
+    /** Untrusted text as it may stand in a message: quoted, escaped, cut short. */
+    public static String quote(String text) {
+        return show(JsonNodeFactory.instance.stringNode(text));
+    }
+
+    /** An untrusted value as it may stand in a message. */
+    static String show(JsonNode value) {
+        String text = value.toString();
+        return text.length() <= SHOWN ? text : text.substring(0, SHOWN) + "…";
+    }
+}

@@ -1,0 +1,80 @@
+package dev.intarsia.engine;
+
+import dev.intarsia.EngineOptions;
+import dev.intarsia.IntarsiaException;
+import dev.intarsia.checkpoint.ModelConfig;
+import dev.intarsia.piecewise.CompilationConfig;
+import dev.intarsia.runtime.KvCache;
+import dev.intarsia.runtime.Precision;
+
+/**
+ * The options with everything decided that they leave open.
+ *
+ * @param maxModelLen longest sequence in tokens
+ * @param maxNumBatchedTokens most tokens of a step
+ * @param maxNumSeqs most sequences of a step
+ * @param maxRows most rows of a step: sequences that can want logits
+ * @param kvBlocks blocks of the KV cache
+ * @param compilation what is compiled over tokens
+ */
+record EngineConfig(
+        int maxModelLen,
+        int maxNumBatchedTokens,
+        int maxNumSeqs,
+        int maxRows,
+        int kvBlocks,
+        CompilationConfig compilation) {
+
+    /** Share of the free memory that the KV cache takes at most. */
+    private static final int FREE_MEMORY_SHARE = 4;
+
+    static EngineConfig of(EngineOptions options, ModelConfig model, long freeMemory) {
+        int maxModelLen = options.maxModelLen() == 0 ? model.maxPositionEmbeddings() : options.maxModelLen();
+        if (maxModelLen > model.maxPositionEmbeddings()) {
+            throw new IllegalArgumentException("maxModelLen is " + maxModelLen
+                    + ", but the checkpoint was made for sequences of at most " + model.maxPositionEmbeddings() + " tokens");
+        }
+        long mostTokens = (long) maxModelLen * options.maxNumSeqs();
+        int maxNumBatchedTokens = (int) Math.min(options.maxNumBatchedTokens(), mostTokens);
+        int maxRows = Math.min(options.maxNumSeqs(), maxNumBatchedTokens);
+        CompilationConfig compilation = CompilationConfig.builder(maxNumBatchedTokens)
+                .mode(options.compilation())
+                .dynamicShapes(options.dynamicShapes())
+                .endpoints(options.compileRanges())
+                .compileSizes(options.compileSizes())
+                .splittingOps(options.splittingOps())
+                .build();
+        return new EngineConfig(
+                maxModelLen,
+                maxNumBatchedTokens,
+                options.maxNumSeqs(),
+                maxRows,
+                kvBlocks(options, model, maxModelLen, freeMemory),
+                compilation);
+    }
+
+    /** What maxNumSeqs sequences of maxModelLen need, but at most a share of the free memory; at least one such sequence. */
+    private static int kvBlocks(EngineOptions options, ModelConfig model, int maxModelLen, long freeMemory) {
+        long elementBytes = options.precision() == Precision.BF16 ? 2 : 4;
+        long blockBytes = 2 * elementBytes * model.numLayers() * model.numKvHeads() * model.headDim() * KvCache.BLOCK;
+        long perSequence = blocks(maxModelLen);
+        long wanted = perSequence * options.maxNumSeqs();
+        long affordable = freeMemory / FREE_MEMORY_SHARE / blockBytes;
+        if (affordable < perSequence) {
+            throw new IntarsiaException("one sequence of maxModelLen " + maxModelLen + " needs "
+                    + perSequence * blockBytes + " bytes of KV cache, but a quarter of the free memory is "
+                    + freeMemory / FREE_MEMORY_SHARE + "; set maxModelLen to at most "
+                    + Math.max(1, affordable * KvCache.BLOCK));
+        }
+        return (int) Math.min(Math.min(wanted, affordable), Integer.MAX_VALUE / KvCache.BLOCK);
+    }
+
+    /** Blocks of the longest sequence. */
+    int blocksPerSequence() {
+        return blocks(maxModelLen);
+    }
+
+    private static int blocks(int tokens) {
+        return Math.ceilDiv(tokens, KvCache.BLOCK);
+    }
+}

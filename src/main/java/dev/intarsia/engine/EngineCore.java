@@ -1,0 +1,216 @@
+package dev.intarsia.engine;
+
+import dev.intarsia.EngineClosedException;
+import dev.intarsia.EngineInfo;
+import dev.intarsia.EngineOptions;
+import dev.intarsia.IntarsiaException;
+import dev.intarsia.SamplingParams;
+import dev.intarsia.TokenStream;
+import dev.intarsia.checkpoint.Checkpoint;
+import dev.intarsia.checkpoint.GenerationConfig;
+import dev.intarsia.piecewise.CompilationState;
+import dev.intarsia.text.IncrementalDecoder;
+import dev.intarsia.text.Tokenizer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.concurrent.ArrayBlockingQueue;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+
+/**
+ * An engine: one platform thread that owns the model and makes every native call, and the queue through which callers on any
+ * thread reach it. Requests run one after the other.
+ */
+public final class EngineCore implements AutoCloseable {
+    private static final AtomicInteger COUNT = new AtomicInteger();
+    private static final int QUEUE = 1024;
+    private static final Request WAKE_UP = new Request(new int[0], SamplingParams.defaults(), 0, true);
+
+    private final BlockingQueue<Request> queue = new ArrayBlockingQueue<>(QUEUE);
+    private final Thread thread;
+    private final Tokenizer tokenizer; // null if the checkpoint has none
+    private final GenerationConfig generation;
+    private final EngineInfo info;
+    private final LoadedModel model;
+    private volatile boolean closing;
+    private volatile Throwable broken;
+
+    /** Loads and compiles on the engine's thread; returns when the engine can serve. */
+    public EngineCore(Path directory, EngineOptions options) {
+        CompletableFuture<LoadedModel> loaded = new CompletableFuture<>();
+        try (Checkpoint checkpoint = Checkpoint.open(directory)) {
+            generation = checkpoint.generation();
+            tokenizer = Files.exists(directory.resolve("tokenizer.json")) ? Tokenizer.open(directory) : null;
+            thread = Thread.ofPlatform()
+                    .name("intarsia-engine-" + COUNT.incrementAndGet())
+                    .daemon(true)
+                    .start(() -> serve(checkpoint, options, loaded));
+            try {
+                model = loaded.join();
+            } catch (CompletionException e) {
+                closeTokenizer();
+                throw e.getCause() instanceof RuntimeException cause ? cause : e;
+            }
+        }
+        info = model.info();
+    }
+
+    // ------------------------------------------------------------------------------------------------ the engine's thread
+
+    private void serve(Checkpoint checkpoint, EngineOptions options, CompletableFuture<LoadedModel> loaded) {
+        try (LoadedModel opened = LoadedModel.open(checkpoint, options)) {
+            opened.warmUp();
+            loaded.complete(opened);
+            while (!closing) {
+                Request request = queue.take();
+                if (request != WAKE_UP) {
+                    serve(opened, request);
+                }
+            }
+        } catch (Throwable failure) {
+            broken = failure;
+            loaded.completeExceptionally(failure);
+        } finally {
+            closing = true;
+            failWaiting();
+        }
+    }
+
+    /** What the request itself brought about ends it alone; an Error ends the engine. */
+    private void serve(LoadedModel opened, Request request) {
+        try {
+            IncrementalDecoder decoder =
+                    tokenizer == null || request.logitsOnly() ? null : new IncrementalDecoder(tokenizer);
+            opened.generation().run(request, decoder, () -> {
+                if (closing) {
+                    throw closed();
+                }
+                return request.cancelled();
+            });
+        } catch (RuntimeException failure) {
+            request.fail(failure);
+        } catch (Error failure) {
+            request.fail(failure);
+            throw failure;
+        }
+    }
+
+    private void failWaiting() {
+        for (Request request = queue.poll(); request != null; request = queue.poll()) {
+            request.fail(closed());
+        }
+    }
+
+    private EngineClosedException closed() {
+        return broken == null
+                ? new EngineClosedException("the engine is closed; open another one")
+                : new EngineClosedException("the engine closed itself after a failure: " + broken, broken);
+    }
+
+    // -------------------------------------------------------------------------------------------------------- any thread
+
+    /** @throws EngineClosedException if the engine is closed */
+    public TokenStream submit(int[] prompt, SamplingParams params) {
+        checkPrompt(prompt, info.maxModelLen() - 1);
+        return enqueue(new Request(
+                prompt, params, params.seed().orElseGet(() -> ThreadLocalRandom.current().nextLong()), false));
+    }
+
+    /** Logits of the last position, {@code [vocabulary]}; waits for them. */
+    public float[] logits(int[] prompt) {
+        checkPrompt(prompt, info.maxModelLen());
+        return enqueue(new Request(prompt, SamplingParams.greedy(1), 0, true)).logits();
+    }
+
+    private Request enqueue(Request request) {
+        try {
+            while (!closing) {
+                if (queue.offer(request, 100, TimeUnit.MILLISECONDS)) {
+                    if (closing) { // the loop may have looked at the queue for the last time before this request was in it
+                        failWaiting();
+                    }
+                    return request;
+                }
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IntarsiaException("interrupted while waiting for a place in the engine's queue", e);
+        }
+        throw closed();
+    }
+
+    private void checkPrompt(int[] prompt, int most) {
+        if (closing) {
+            throw closed();
+        }
+        if (prompt.length == 0) {
+            throw new IllegalArgumentException("the prompt has no tokens; it needs at least one");
+        }
+        if (prompt.length > most) {
+            throw new IllegalArgumentException("the prompt has " + prompt.length + " tokens, but maxModelLen "
+                    + info.maxModelLen() + " leaves room for at most " + most);
+        }
+        for (int i = 0; i < prompt.length; i++) {
+            if (prompt[i] < 0 || prompt[i] >= info.vocabulary()) {
+                throw new IllegalArgumentException("token " + i + " of the prompt is " + prompt[i]
+                        + ", not in the vocabulary 0.." + (info.vocabulary() - 1));
+            }
+        }
+    }
+
+    /** @throws IntarsiaException if the checkpoint has no tokenizer */
+    public int[] encode(String text) {
+        if (closing) {
+            throw closed();
+        }
+        if (tokenizer == null) {
+            throw new IntarsiaException("the checkpoint has no tokenizer.json; give the prompt as token ids");
+        }
+        return tokenizer.encode(text);
+    }
+
+    public boolean hasTokenizer() {
+        return tokenizer != null;
+    }
+
+    public GenerationConfig generation() {
+        return generation;
+    }
+
+    public EngineInfo info() {
+        return info;
+    }
+
+    public CompilationState compilation() {
+        return model.compilation();
+    }
+
+    /** Ends the running request and those that wait with {@link EngineClosedException}, and releases all memory. */
+    @Override
+    public void close() {
+        closing = true;
+        queue.offer(WAKE_UP); // a full queue wakes the thread by itself
+        boolean interrupted = false;
+        while (thread.isAlive() && Thread.currentThread() != thread) {
+            try {
+                thread.join();
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+        closeTokenizer();
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    private void closeTokenizer() {
+        if (tokenizer != null) {
+            tokenizer.close();
+        }
+    }
+}

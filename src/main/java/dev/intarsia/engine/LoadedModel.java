@@ -1,0 +1,167 @@
+package dev.intarsia.engine;
+
+import dev.intarsia.EngineInfo;
+import dev.intarsia.EngineOptions;
+import dev.intarsia.checkpoint.Checkpoint;
+import dev.intarsia.checkpoint.ModelConfig;
+import dev.intarsia.model.Families;
+import dev.intarsia.model.ModelBuilder;
+import dev.intarsia.piecewise.CompilationConfig;
+import dev.intarsia.piecewise.CompilationMode;
+import dev.intarsia.piecewise.CompilationPhase;
+import dev.intarsia.piecewise.CompilationState;
+import dev.intarsia.piecewise.CompilationTracker;
+import dev.intarsia.runtime.Device;
+import dev.intarsia.runtime.DeviceInfo;
+import dev.intarsia.runtime.DeviceKind;
+import dev.intarsia.runtime.DeviceOptions;
+import dev.intarsia.runtime.Graph;
+import dev.intarsia.runtime.KvCache;
+import dev.intarsia.runtime.KvOptions;
+import dev.intarsia.runtime.LibraryInfo;
+import dev.intarsia.runtime.NativeLibrary;
+import dev.intarsia.runtime.OpKind;
+import dev.intarsia.runtime.Partition;
+import dev.intarsia.runtime.Step;
+import dev.intarsia.runtime.StepOptions;
+import dev.intarsia.runtime.Weights;
+import java.util.ArrayList;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Set;
+
+/** A checkpoint on a device: weights laid out, graph compiled, cache and step buffers allocated. Used by the thread that opened it. */
+final class LoadedModel implements AutoCloseable {
+    private final List<AutoCloseable> owned = new ArrayList<>();
+    private final CompilationTracker tracker = new CompilationTracker();
+    private final EngineConfig config;
+    private final CompiledModel compiled;
+    private final Step step;
+    private final Generation generation;
+    private final EngineInfo info;
+
+    /**
+     * @throws dev.intarsia.CheckpointException if the checkpoint cannot be served
+     * @throws IllegalArgumentException if an option does not fit the checkpoint
+     */
+    static LoadedModel open(Checkpoint checkpoint, EngineOptions options) {
+        checkpoint.config().checkServable(Families.architectures());
+        return new LoadedModel(checkpoint, options);
+    }
+
+    private LoadedModel(Checkpoint checkpoint, EngineOptions options) {
+        ModelConfig model = checkpoint.config();
+        try {
+            DeviceInfo cpu = Device.list().stream()
+                    .filter(device -> device.kind() == DeviceKind.CPU)
+                    .findFirst()
+                    .orElseThrow();
+            config = EngineConfig.of(options, model, cpu.memoryFree());
+            Device device = own(Device.open(
+                    DeviceOptions.cpu().withThreads(options.threads()).withTier(options.cpuTier())));
+            Weights weights = own(Weights.create(device, options.precision()));
+            Partition partition = partition(checkpoint, weights);
+            compiled = own(CompiledModel.compile(partition, config.compilation(), config.maxRows(), tracker));
+            KvCache cache = own(KvCache.create(
+                    device,
+                    new KvOptions(
+                            options.precision(), model.numLayers(), model.numKvHeads(), model.headDim(), config.kvBlocks())));
+            step = own(Step.create(
+                    partition,
+                    cache,
+                    new StepOptions(
+                            config.maxNumBatchedTokens(), config.maxNumSeqs(), config.maxRows(), config.blocksPerSequence())));
+            int[] endTokens = checkpoint.generation().eosTokenIds().stream().mapToInt(Integer::intValue).toArray();
+            generation = new Generation(compiled, step, new BlockPool(config.kvBlocks()), endTokens, config);
+            LibraryInfo library = NativeLibrary.describe();
+            info = new EngineInfo(
+                    library.version(),
+                    library.path(),
+                    cpu.name(),
+                    options.cpuTier().isEmpty() ? cpu.tier() : options.cpuTier(),
+                    options.threads() == 0 ? cpu.defaultThreads() : options.threads(),
+                    options.precision(),
+                    model.architecture(),
+                    model.vocabSize(),
+                    config.maxModelLen(),
+                    config.maxNumBatchedTokens(),
+                    config.maxNumSeqs(),
+                    weights.bytes(),
+                    cache.bytes(),
+                    config.kvBlocks());
+        } catch (RuntimeException | Error e) {
+            close();
+            throw e;
+        }
+    }
+
+    private <T extends AutoCloseable> T own(T resource) {
+        owned.add(resource);
+        return resource;
+    }
+
+    private Partition partition(Checkpoint checkpoint, Weights weights) {
+        CompilationConfig compilation = config.compilation();
+        boolean opByOp = compilation.mode() == CompilationMode.NONE;
+        int frozen = !opByOp && compilation.freezesTokens() ? 1 : 0;
+        try (Graph graph = Graph.create(weights, frozen, frozen)) {
+            tracker.time(CompilationPhase.BUILD, () -> {
+                Families.of(checkpoint.config().architecture()).build(new ModelBuilder(checkpoint, weights, graph));
+                return graph;
+            });
+            Set<OpKind> splitting = opByOp ? Set.of() : opKinds(compilation.splittingOps());
+            return own(tracker.time(CompilationPhase.SPLIT, () -> graph.split(splitting)));
+        }
+    }
+
+    private static Set<OpKind> opKinds(List<String> names) {
+        Set<OpKind> kinds = EnumSet.noneOf(OpKind.class);
+        for (String name : names) {
+            try {
+                kinds.add(OpKind.valueOf(name.toUpperCase(Locale.ROOT)));
+            } catch (IllegalArgumentException e) {
+                throw new IllegalArgumentException("splittingOps has " + name + ", which is no op; attention is one", e);
+            }
+        }
+        return kinds;
+    }
+
+    /** One step of one token, so that nothing is left to be allocated, and proof that running compiles nothing. */
+    void warmUp() {
+        long before = compiled.compilations();
+        tracker.time(CompilationPhase.WARM_UP, () -> {
+            step.token(0, 0, 0, -1);
+            step.row(0, 0);
+            step.queryStart(0, 0);
+            step.begin(1, 0, 1);
+            compiled.run(step, 1, 1);
+            return step;
+        });
+        if (compiled.compilations() != before) {
+            throw new IllegalStateException("the warm-up compiled " + (compiled.compilations() - before)
+                    + " executables; all should have been compiled at construction");
+        }
+    }
+
+    Step step() {
+        return step;
+    }
+
+    Generation generation() {
+        return generation;
+    }
+
+    EngineInfo info() {
+        return info;
+    }
+
+    CompilationState compilation() {
+        return compiled.state();
+    }
+
+    @Override
+    public void close() {
+        CompiledModel.closeAll(owned);
+    }
+}

@@ -1,0 +1,58 @@
+package dev.intarsia.runtime;
+
+import dev.intarsia.ffi.Intarsia;
+import dev.intarsia.ffi.intarsia_device_info;
+import dev.intarsia.ffi.intarsia_device_options;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * An opened device. On the CPU: a team of threads, parked when idle, and the kernels of one instruction-set tier; the
+ * thread that executes is one of the team. Any thread may use it; executions on one device take turns.
+ */
+public final class Device extends Handle {
+
+    private Device(MemorySegment pointer) {
+        super("device", pointer, Intarsia::intarsia_device_destroy);
+    }
+
+    /**
+     * All devices of this machine, those that cannot be opened too.
+     *
+     * @throws dev.intarsia.NativeLibraryException if the native library cannot be used
+     */
+    public static List<DeviceInfo> list() {
+        NativeLibrary.load();
+        int count = Calls.askInt(Intarsia::intarsia_device_count);
+        List<DeviceInfo> devices = new ArrayList<>(count);
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment info = Structs.allocate(arena, intarsia_device_info.layout());
+            for (int index = 0; index < count; index++) {
+                Status.check(Intarsia.intarsia_device_query(index, info));
+                devices.add(DeviceInfo.of(info));
+            }
+        }
+        return List.copyOf(devices);
+    }
+
+    /**
+     * Opens a device.
+     *
+     * @throws NativeException if there is none such, if it is not available, if it knows no such tier, or if the system
+     *     gives no threads
+     * @throws dev.intarsia.NativeLibraryException if the native library cannot be used
+     */
+    public static Device open(DeviceOptions options) {
+        NativeLibrary.load();
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment struct = Structs.allocate(arena, intarsia_device_options.layout());
+            intarsia_device_options.kind(struct, options.kind().code);
+            intarsia_device_options.ordinal(struct, options.ordinal());
+            intarsia_device_options.threads(struct, options.threads());
+            Structs.text(intarsia_device_options.tier(struct), options.tier(), "tier");
+            return new Device(Calls.askHandle(out -> Intarsia.intarsia_device_open(struct, out)));
+        }
+    }
+}

@@ -1,0 +1,358 @@
+package dev.intarsia.runtime;
+
+import dev.intarsia.ffi.Intarsia;
+import dev.intarsia.ffi.intarsia_sampling;
+import dev.intarsia.ffi.intarsia_step_options;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * The buffers of steps over the pieces of one partition, and everything that their execution writes. A step is
+ * described in place ({@link #token}, {@link #row}, {@link #queryStart}, {@link #length}, {@link #block}, {@link
+ * #sampling}), fixed by {@link #begin}, run piece by piece by {@link #execute}, and sampled by {@link #sample}. What
+ * was written stays until it is overwritten, from step to step.
+ *
+ * <p>A step belongs to the thread that made it: any other thread gets {@link IllegalStateException}, from {@link
+ * #close()} too, unless the owner has ended, so that none writes into a buffer that another has just released. None of
+ * the methods of the step path allocates, unless it throws.
+ *
+ * <p>Indices out of bounds are {@link IndexOutOfBoundsException}, which names the bound. Everything written is checked
+ * by {@link #begin}, the sampling parameters by {@link #sample}.
+ */
+public final class Step extends Handle {
+    private static final long INT_BYTES = Structs.INT.byteSize();
+    private static final long FLOAT_BYTES = Structs.FLOAT.byteSize();
+
+    private final Thread owner = Thread.currentThread();
+    private final int maxTokens;
+    private final int maxSequences;
+    private final int maxRows;
+    private final int maxBlocks;
+    private final int vocabulary;
+
+    private final MemorySegment tokens; // i32 [maxTokens]
+    private final MemorySegment positions; // i32 [maxTokens]
+    private final MemorySegment slots; // i32 [maxTokens]
+    private final MemorySegment rows; // i32 [maxRows]
+    private final MemorySegment queryStarts; // i32 [maxSequences + 1]
+    private final MemorySegment lengths; // i32 [maxSequences]
+    private final MemorySegment blockTables; // i32 [maxSequences, maxBlocks]
+    private final MemorySegment sampling; // intarsia_sampling [maxRows]
+    private final MemorySegment sampled; // i32 [maxRows]
+    private final MemorySegment logits; // f32 [maxRows, vocabulary]
+
+    private int begunRows;
+
+    private Step(MemorySegment pointer, StepOptions options) {
+        super("step", pointer, Intarsia::intarsia_step_destroy);
+        try {
+            maxTokens = options.maxTokens();
+            maxSequences = options.maxSequences();
+            maxRows = options.maxRows();
+            maxBlocks = options.maxBlocks();
+            tokens = ints(Intarsia.INTARSIA_BUFFER_TOKENS(), maxTokens);
+            positions = ints(Intarsia.INTARSIA_BUFFER_POSITIONS(), maxTokens);
+            slots = ints(Intarsia.INTARSIA_BUFFER_SLOTS(), maxTokens);
+            rows = ints(Intarsia.INTARSIA_BUFFER_ROWS(), maxRows);
+            queryStarts = ints(Intarsia.INTARSIA_BUFFER_QUERY_STARTS(), maxSequences + 1L);
+            lengths = ints(Intarsia.INTARSIA_BUFFER_LENGTHS(), maxSequences);
+            blockTables = ints(Intarsia.INTARSIA_BUFFER_BLOCK_TABLES(), (long) maxSequences * maxBlocks);
+            sampling = sized(Intarsia.INTARSIA_BUFFER_SAMPLING(), maxRows * Sampling.BYTES);
+            sampled = ints(Intarsia.INTARSIA_BUFFER_SAMPLED(), maxRows);
+            logits = buffer(Intarsia.INTARSIA_BUFFER_LOGITS());
+            vocabulary = Math.toIntExact(logits.byteSize() / FLOAT_BYTES / maxRows);
+        } catch (RuntimeException | Error e) {
+            close();
+            throw e;
+        }
+    }
+
+    /**
+     * The buffers of steps up to a size, owned by the calling thread.
+     *
+     * @param partition whose pieces are run
+     * @param cache     null for a graph that neither appends to a cache nor attends
+     * @param options   the largest step
+     * @throws NativeException if the cache does not fit the graph, or there is no memory
+     */
+    public static Step create(Partition partition, KvCache cache, StepOptions options) {
+        MemorySegment pieces = Calls.pointerOf(partition, "partition");
+        MemorySegment kv = Calls.pointerOrNull(cache);
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment struct = Structs.allocate(arena, intarsia_step_options.layout());
+            intarsia_step_options.max_tokens(struct, options.maxTokens());
+            intarsia_step_options.max_sequences(struct, options.maxSequences());
+            intarsia_step_options.max_rows(struct, options.maxRows());
+            intarsia_step_options.max_blocks(struct, options.maxBlocks());
+            return new Step(Calls.askHandle(out -> Intarsia.intarsia_step_create(pieces, kv, struct, out)), options);
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------------- describe a step
+
+    /**
+     * One token of the step.
+     *
+     * @param index    0 .. {@link #maxTokens()} - 1
+     * @param token    its id, 0 .. vocabulary - 1
+     * @param position its position in its sequence, from 0
+     * @param slot     where its k and v go, {@code block * KvCache.BLOCK + offset}, or -1 for nowhere (padding)
+     */
+    public void token(int index, int token, int position, int slot) {
+        checkOwner();
+        checkIndex("token", index, maxTokens);
+        tokens.setAtIndex(Structs.INT, index, token);
+        positions.setAtIndex(Structs.INT, index, position);
+        slots.setAtIndex(Structs.INT, index, slot);
+    }
+
+    /**
+     * A position whose logits are wanted.
+     *
+     * @param row   0 .. {@link #maxRows()} - 1
+     * @param token index of the token in the step
+     */
+    public void row(int row, int token) {
+        checkOwner();
+        checkIndex("row", row, maxRows);
+        rows.setAtIndex(Structs.INT, row, token);
+    }
+
+    /**
+     * Where the tokens of a sequence begin: those of sequence s are {@code queryStart(s) .. queryStart(s + 1) - 1}.
+     *
+     * @param sequence 0 .. {@link #maxSequences()}, the last being the end of the last sequence
+     * @param token    index of the token in the step, 0 for sequence 0
+     */
+    public void queryStart(int sequence, int token) {
+        checkOwner();
+        checkIndex("sequence", sequence, maxSequences + 1); // one start more: the end of the last sequence
+        queryStarts.setAtIndex(Structs.INT, sequence, token);
+    }
+
+    /**
+     * How much of a sequence is in the cache after this step's append.
+     *
+     * @param sequence 0 .. {@link #maxSequences()} - 1
+     * @param length   in tokens
+     */
+    public void length(int sequence, int length) {
+        checkOwner();
+        checkIndex("sequence", sequence, maxSequences);
+        lengths.setAtIndex(Structs.INT, sequence, length);
+    }
+
+    /**
+     * One entry of the block table of a sequence.
+     *
+     * @param sequence 0 .. {@link #maxSequences()} - 1
+     * @param index    0 .. {@link #maxBlocks()} - 1: positions {@code index * KvCache.BLOCK} and following
+     * @param block    the block of the cache that holds them
+     */
+    public void block(int sequence, int index, int block) {
+        checkOwner();
+        checkIndex("sequence", sequence, maxSequences);
+        checkIndex("block index", index, maxBlocks);
+        blockTables.setAtIndex(Structs.INT, (long) sequence * maxBlocks + index, block);
+    }
+
+    /**
+     * How a row is sampled. Temperature 0 takes the largest logit, ties to the lower id; else the same seed, position
+     * and logits give the same token for ever.
+     *
+     * @param row         0 .. {@link #maxRows()} - 1
+     * @param temperature at least 0, finite
+     * @param topP        0 exclusive .. 1: keeps the shortest prefix of the ids by falling probability that reaches it
+     * @param topK        keeps that many most probable ids; 0 = all
+     * @param seed        any
+     * @param position    position in its sequence of the token to be sampled
+     */
+    public void sampling(int row, float temperature, float topP, int topK, long seed, long position) {
+        checkOwner();
+        checkIndex("row", row, maxRows);
+        long at = row * Sampling.BYTES;
+        sampling.set(Structs.FLOAT, at + Sampling.TEMPERATURE, temperature);
+        sampling.set(Structs.FLOAT, at + Sampling.TOP_P, topP);
+        sampling.set(Structs.INT, at + Sampling.TOP_K, topK);
+        sampling.set(Structs.LONG, at + Sampling.SEED, seed);
+        sampling.set(Structs.LONG, at + Sampling.POSITION, position);
+    }
+
+    // ------------------------------------------------------------------------------------------------------ run a step
+
+    /**
+     * Fixes the sizes of the step that the buffers describe, and checks every token id, position, slot, row, query
+     * start, length and block. Tokens past the last query start are padding.
+     *
+     * @throws IllegalArgumentException if a size is out of bounds
+     * @throws NativeException ({@link NativeStatus#INVALID_ARGUMENT}) if the step is not well-formed; then no step is
+     *     begun
+     */
+    public void begin(int tokens, int sequences, int rows) {
+        checkOwner();
+        checkSize("tokens", tokens, maxTokens);
+        checkSize("sequences", sequences, maxSequences);
+        checkSize("rows", rows, maxRows);
+        begunRows = 0;
+        Status.check(Intarsia.intarsia_step_begin(pointer(), tokens, sequences, rows));
+        begunRows = rows;
+    }
+
+    /**
+     * Runs one piece of the step and returns when it is done.
+     *
+     * @param executable compiled from this step's partition, for the class of the piece and a range that holds its size
+     * @param piece      0 .. pieces - 1
+     */
+    public void execute(Executable executable, int piece) {
+        checkOwner();
+        Calls.atLeast(0, piece, "piece");
+        Status.check(Intarsia.intarsia_execute(pointer(), executable.pointer(), piece));
+    }
+
+    /** Samples every row of the step from its logits; {@link #sampled} has the answers. */
+    public void sample() {
+        checkOwner();
+        Status.check(Intarsia.intarsia_sample(pointer()));
+    }
+
+    /**
+     * The token that {@link #sample()} chose.
+     *
+     * @param row 0 .. rows of the step - 1
+     */
+    public int sampled(int row) {
+        checkOwner();
+        checkBegunRow(row);
+        return sampled.getAtIndex(Structs.INT, row);
+    }
+
+    /**
+     * Copies the logits of a row.
+     *
+     * @param row  0 .. rows of the step - 1
+     * @param into exactly {@link #vocabulary()} long
+     */
+    public void logits(int row, float[] into) {
+        checkOwner();
+        checkBegunRow(row);
+        if (into.length != vocabulary) {
+            throw new IllegalArgumentException(
+                    "into must have the vocabulary's length " + vocabulary + ", has " + into.length);
+        }
+        MemorySegment.copy(logits, Structs.FLOAT, row * FLOAT_BYTES * vocabulary, into, 0, vocabulary);
+    }
+
+    // -------------------------------------------------------------------------------------------------------- the rest
+
+    /** Most tokens of a step, padding included. */
+    public int maxTokens() {
+        return maxTokens;
+    }
+
+    /** Most sequences of a step. */
+    public int maxSequences() {
+        return maxSequences;
+    }
+
+    /** Most rows of a step. */
+    public int maxRows() {
+        return maxRows;
+    }
+
+    /** Blocks of the longest sequence. */
+    public int maxBlocks() {
+        return maxBlocks;
+    }
+
+    /** Width of the graph's output; 0 if it has none. */
+    public int vocabulary() {
+        return vocabulary;
+    }
+
+    /** Bytes held by the step. */
+    public long bytes() {
+        checkOwner();
+        MemorySegment step = pointer();
+        return Calls.askLong(out -> Intarsia.intarsia_step_bytes(step, out));
+    }
+
+    /**
+     * Releases the buffers; closing again does nothing.
+     *
+     * @throws IllegalStateException on another thread than the owner, unless that has ended
+     */
+    @Override
+    public void close() {
+        if (Thread.currentThread() != owner && owner.isAlive()) {
+            throw foreignThread();
+        }
+        super.close();
+    }
+
+    /** On the owner's thread nothing can close the step between this and the access that follows. */
+    private void checkOwner() {
+        if (Thread.currentThread() != owner) {
+            throw foreignThread();
+        }
+        pointer();
+    }
+
+    private IllegalStateException foreignThread() {
+        return new IllegalStateException(
+                "step belongs to thread " + owner + ", but was used by " + Thread.currentThread());
+    }
+
+    private static void checkIndex(String name, int index, int bound) {
+        if (index < 0 || index >= bound) {
+            throw new IndexOutOfBoundsException(name + " must be in 0.." + (bound - 1) + ", was " + index);
+        }
+    }
+
+    private void checkBegunRow(int row) {
+        if (row < 0 || row >= begunRows) {
+            throw new IndexOutOfBoundsException(
+                    "row must be >= 0 and below the step's number of rows " + begunRows + ", was " + row);
+        }
+    }
+
+    private static void checkSize(String name, int size, int most) {
+        if (size < 0 || size > most) {
+            throw new IllegalArgumentException(name + " must be in 0.." + most + ", was " + size);
+        }
+    }
+
+    private MemorySegment ints(int buffer, long count) {
+        return sized(buffer, count * INT_BYTES);
+    }
+
+    private MemorySegment sized(int buffer, long bytes) {
+        MemorySegment segment = buffer(buffer);
+        if (segment.byteSize() != bytes) {
+            throw new IllegalStateException(
+                    "step buffer " + buffer + " has " + segment.byteSize() + " bytes natively, not " + bytes);
+        }
+        return segment;
+    }
+
+    /** A buffer of the step, as long as the native side says; valid until the step is destroyed. */
+    private MemorySegment buffer(int buffer) {
+        MemorySegment step = pointer();
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment address = arena.allocate(Structs.POINTER);
+            MemorySegment bytes = arena.allocate(Structs.LONG);
+            Status.check(Intarsia.intarsia_step_buffer(step, buffer, address, bytes));
+            return address.get(Structs.POINTER, 0).reinterpret(bytes.get(Structs.LONG, 0));
+        }
+    }
+
+    /** Offsets of the fields of {@code intarsia_sampling}, as constants that the compiler can fold. */
+    private static final class Sampling {
+        static final long BYTES = intarsia_sampling.layout().byteSize();
+        static final long TEMPERATURE = intarsia_sampling.temperature$offset();
+        static final long TOP_P = intarsia_sampling.top_p$offset();
+        static final long TOP_K = intarsia_sampling.top_k$offset();
+        static final long SEED = intarsia_sampling.seed$offset();
+        static final long POSITION = intarsia_sampling.position$offset();
+    }
+}

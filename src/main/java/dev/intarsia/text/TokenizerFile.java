@@ -1,0 +1,262 @@
+package dev.intarsia.text;
+
+import dev.intarsia.CheckpointException;
+import dev.intarsia.checkpoint.Json;
+import dev.intarsia.checkpoint.JsonObject;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.BitSet;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.Set;
+import java.util.function.Consumer;
+import java.util.regex.Pattern;
+
+/**
+ * A {@code tokenizer.json} that is safe to hand to the native library, with what Java needs to know of it. The library
+ * takes most malformed files with an error, but ends the process on some well-formed ones (a template that names a token
+ * it does not define, a pattern that matches nothing): the parts, their fields and patterns are checked here first, and
+ * only parts that decoder models use are let through.
+ */
+final class TokenizerFile {
+
+    private static final long MAX_BYTES = 128 << 20;
+    private static final long MAX_CONFIG_BYTES = 16 << 20;
+    private static final int MAX_ID = 1_000_000;
+
+    private static final Set<String> NORMALIZERS = Set.of("NFC", "NFD", "NFKC", "NFKD", "Lowercase", "Strip",
+            "StripAccents", "Replace", "Prepend");
+    private static final Set<String> PRE_TOKENIZERS = Set.of("Split", "ByteLevel", "Digits", "Metaspace", "Whitespace",
+            "WhitespaceSplit", "Punctuation");
+    private static final Set<String> POST_PROCESSORS = Set.of("ByteLevel", "TemplateProcessing");
+    private static final Set<String> DECODERS = Set.of("ByteLevel", "Metaspace", "Replace", "ByteFallback", "Fuse",
+            "Strip");
+    /** A token that stands for one byte where the decoder falls back to bytes. */
+    private static final Pattern BYTE = Pattern.compile("<0x[+0-9A-Fa-f][0-9A-Fa-f]>");
+
+    private final JsonObject root;
+    private final Map<String, Integer> ids = new HashMap<>();
+    private final BitSet known = new BitSet();
+    private final BitSet special = new BitSet();
+    private final BitSet bytes = new BitSet();
+    private final OptionalInt bos;
+    /** Decoders seen so far make one text of all tokens: another one after them could change text once given out. */
+    private boolean joined;
+
+    private TokenizerFile(JsonObject root, Path config) {
+        this.root = root;
+        root.clear("truncation");
+        root.clear("padding");
+        readVocab(root.requireObject("model"));
+        readAddedTokens(root.objects("added_tokens"));
+        checkParts("normalizer", "normalizers", NORMALIZERS, this::checkNormalizer);
+        checkParts("pre_tokenizer", "pretokenizers", PRE_TOKENIZERS, this::checkPreTokenizer);
+        checkParts("post_processor", "processors", POST_PROCESSORS, this::checkPostProcessor);
+        checkParts("decoder", "decoders", DECODERS, this::checkDecoder);
+        this.bos = Files.exists(config) ? readBos(Json.read(config, MAX_CONFIG_BYTES)) : OptionalInt.empty();
+    }
+
+    /**
+     * Reads and checks {@code tokenizer.json} and, where there is one, {@code tokenizer_config.json}.
+     *
+     * @throws CheckpointException if a file is missing, damaged, or asks for what is not supported
+     */
+    static TokenizerFile read(Path directory) {
+        return new TokenizerFile(
+                Json.read(directory.resolve("tokenizer.json"), MAX_BYTES), directory.resolve("tokenizer_config.json"));
+    }
+
+    Path file() {
+        return root.file();
+    }
+
+    /** The document for the library: without truncation and padding, which are the caller's business. */
+    String json() {
+        String json = root.toString();
+        if (!StandardCharsets.UTF_8.newEncoder().canEncode(json)) {
+            throw new CheckpointException(file() + ": holds half a surrogate pair, which is not a character");
+        }
+        return json;
+    }
+
+    /** One more than the greatest token id. */
+    int vocabSize() {
+        return known.length();
+    }
+
+    /** Ids that stand for a token. */
+    BitSet known() {
+        return known;
+    }
+
+    /** Ids of special tokens, which decode to nothing. */
+    BitSet special() {
+        return special;
+    }
+
+    /** Ids that stand for a byte, whose text is known only when a run of them has ended. */
+    BitSet bytes() {
+        return bytes;
+    }
+
+    /** The token that {@code tokenizer_config.json} puts before every text, whatever the post-processor does. */
+    OptionalInt bos() {
+        return bos;
+    }
+
+    private void readVocab(JsonObject model) {
+        if (!model.requireString("type").equals("BPE")) {
+            throw model.wrong("type", "BPE");
+        }
+        for (String affix : List.of("continuing_subword_prefix", "end_of_word_suffix")) {
+            if (!model.string(affix).orElse("").isEmpty()) {
+                throw model.wrong(affix, "absent or empty");
+            }
+        }
+        if (model.number("dropout", 0, 1, 0) != 0) {
+            throw model.wrong("dropout", "absent or 0: it makes encoding random");
+        }
+        JsonObject vocab = model.requireObject("vocab");
+        for (String token : vocab.keys()) {
+            int id = vocab.requireInteger(token, 0, MAX_ID - 1);
+            if (known.get(id)) {
+                throw vocab.wrong(token, "an id that no other token has");
+            }
+            known.set(id);
+            ids.put(token, id);
+        }
+    }
+
+    /**
+     * The library gives an added token the id its text has in the vocabulary, or else the next free one, whatever the file
+     * says: a file that says otherwise would be encoded with other ids than it was trained with.
+     */
+    private void readAddedTokens(List<JsonObject> addedTokens) {
+        int vocabCount = ids.size();
+        int greatest = -1;
+        for (JsonObject token : addedTokens) {
+            String content = token.requireString("content");
+            int id = token.requireInteger("id", 0, MAX_ID - 1);
+            if (content.isEmpty()) {
+                continue;
+            }
+            int given = ids.getOrDefault(content, Math.max(vocabCount, greatest + 1));
+            if (id != given || !ids.containsKey(content) && known.get(id)) {
+                throw token.wrong("id", given + ", the id of " + Json.quote(content) + " in the vocabulary or the next"
+                        + " free one");
+            }
+            greatest = Math.max(greatest, id);
+            ids.put(content, id);
+            known.set(id);
+            special.set(id, special.get(id) || token.flag("special").orElse(false));
+        }
+    }
+
+    private void checkParts(String key, String listKey, Set<String> types, Consumer<JsonObject> check) {
+        root.object(key).ifPresent(part -> checkPart(part, listKey, types, check));
+    }
+
+    private static void checkPart(JsonObject part, String listKey, Set<String> types, Consumer<JsonObject> check) {
+        String type = part.requireString("type");
+        if (type.equals("Sequence")) {
+            part.require(listKey);
+            part.objects(listKey).forEach(inner -> checkPart(inner, listKey, types, check));
+        } else if (types.contains(type)) {
+            check.accept(part);
+        } else {
+            throw part.wrong("type", "Sequence or one of " + types.stream().sorted().toList());
+        }
+    }
+
+    private void checkNormalizer(JsonObject part) {
+        switch (part.requireString("type")) {
+            case "Replace" -> checkPattern(part);
+            case "Prepend" -> requireText(part, "prepend");
+            default -> { }
+        }
+    }
+
+    private void checkPreTokenizer(JsonObject part) {
+        if (part.requireString("type").equals("Split")) {
+            checkPattern(part);
+        }
+    }
+
+    private void checkDecoder(JsonObject part) {
+        String type = part.requireString("type");
+        if (joined && !type.equals("Fuse") && !type.equals("Strip")) {
+            throw part.wrong("type", "before the decoder that joins the tokens");
+        }
+        joined |= type.equals("Fuse") || type.equals("ByteLevel");
+        switch (type) {
+            case "Replace" -> checkPattern(part);
+            case "Strip" -> part.requireInteger("stop", 0, 0);
+            case "ByteFallback" -> ids.forEach((token, id) -> bytes.set(id, BYTE.matcher(token).matches()));
+            default -> { }
+        }
+    }
+
+    private static void checkPattern(JsonObject part) {
+        JsonObject pattern = part.requireObject("pattern");
+        Optional<String> regex = pattern.string("Regex");
+        if (regex.isEmpty()) {
+            requireText(pattern, "String");
+            return;
+        }
+        String complaint = PatternCheck.complaint(regex.get());
+        if (!complaint.isEmpty()) {
+            throw pattern.wrong("Regex", "safe to run, but it " + complaint);
+        }
+    }
+
+    private static void requireText(JsonObject part, String key) {
+        if (part.requireString(key).isEmpty()) {
+            throw part.wrong(key, "a text that is not empty");
+        }
+    }
+
+    private void checkPostProcessor(JsonObject part) {
+        if (part.requireString("type").equals("TemplateProcessing")) {
+            JsonObject tokens = part.requireObject("special_tokens");
+            for (String name : tokens.keys()) {
+                JsonObject token = tokens.requireObject(name);
+                List<Integer> tokenIds = token.integers("ids", 0, vocabSize() - 1);
+                if (tokenIds.size() != token.strings("tokens").size()) {
+                    throw token.wrong("ids", "as many as tokens");
+                }
+            }
+            checkTemplate(part, "single", Set.of("A"), tokens.keys());
+            checkTemplate(part, "pair", Set.of("A", "B"), tokens.keys());
+        }
+    }
+
+    private static void checkTemplate(JsonObject part, String key, Set<String> sequences, Collection<String> tokens) {
+        for (JsonObject piece : part.objects(key)) {
+            Optional<JsonObject> token = piece.object("SpecialToken");
+            JsonObject named = token.isPresent() ? token.get() : piece.requireObject("Sequence");
+            Collection<String> defined = token.isPresent() ? tokens : sequences;
+            if (!defined.contains(named.requireString("id"))) {
+                throw named.wrong("id", token.isPresent() ? "in special_tokens" : "one of " + sequences);
+            }
+        }
+    }
+
+    private OptionalInt readBos(JsonObject config) {
+        if (!config.flag("add_bos_token").orElse(false)) {
+            return OptionalInt.empty();
+        }
+        boolean plain = config.require("bos_token").isString();
+        String token = plain
+                ? config.requireString("bos_token")
+                : config.requireObject("bos_token").requireString("content");
+        if (!ids.containsKey(token)) {
+            throw config.wrong("bos_token", "a token of tokenizer.json, since add_bos_token is true");
+        }
+        return OptionalInt.of(ids.get(token));
+    }
+}

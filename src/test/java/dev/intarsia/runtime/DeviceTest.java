@@ -1,0 +1,59 @@
+package dev.intarsia.runtime;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+
+import org.junit.jupiter.api.Test;
+
+class DeviceTest {
+
+    @Test
+    void theFirstDeviceIsTheCpu() {
+        DeviceInfo cpu = Device.list().getFirst();
+        assertThat(cpu.kind()).isEqualTo(DeviceKind.CPU);
+        assertThat(cpu.available()).isTrue();
+        assertThat(cpu.name()).isNotBlank();
+        assertThat(cpu.defaultThreads()).isBetween(1, 4096);
+        assertThat(cpu.memoryTotal()).isGreaterThan(1 << 20);
+        assertThat(cpu.memoryFree()).isBetween(1L, cpu.memoryTotal());
+        assertThat(cpu.tiers()).contains("scalar").doesNotHaveDuplicates();
+        assertThat(cpu.tiers()).contains(cpu.tier());
+    }
+
+    @Test
+    void everyTierThatTheMachineRunsOpens() {
+        for (String tier : Device.list().getFirst().tiers()) {
+            Device.open(DeviceOptions.cpu().withTier(tier).withThreads(1)).close();
+        }
+        Device.open(DeviceOptions.cpu()).close();
+    }
+
+    @Test
+    void whatCannotBeOpenedIsNamed() {
+        assertFails(DeviceOptions.cpu().withTier("sse9"), "sse9");
+        assertFails(DeviceOptions.cpu().withThreads(100_000), "100000");
+        assertFails(new DeviceOptions(DeviceKind.CPU, 3, 0, ""), "3");
+    }
+
+    @Test
+    void optionsThatCannotBePassedAreIllegal() {
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> DeviceOptions.cpu().withThreads(-1))
+                .withMessage("threads must be >= 0, was -1");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> DeviceOptions.cpu().withTier("a\0b"))
+                .withMessageContaining("tier");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> Device.open(DeviceOptions.cpu().withTier("x".repeat(32))))
+                .withMessage("tier must have at most 31 bytes in UTF-8, had 32");
+    }
+
+    private static void assertFails(DeviceOptions options, String named) {
+        assertThatExceptionOfType(NativeException.class)
+                .isThrownBy(() -> Device.open(options).close())
+                .withMessageContaining(named)
+                .satisfies(e -> assertThat(e.status())
+                        .isIn(NativeStatus.INVALID_ARGUMENT, NativeStatus.UNSUPPORTED));
+    }
+}
