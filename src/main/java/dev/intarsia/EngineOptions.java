@@ -50,6 +50,8 @@ public record EngineOptions(
         compileRanges = List.copyOf(compileRanges);
         compileSizes = List.copyOf(compileSizes);
         splittingOps = List.copyOf(splittingOps);
+        compileRanges.forEach(end -> Check.that(end >= 1, "compileRanges", end, ">= 1: Invalid compile range endpoint: " + end));
+        compileSizes.forEach(size -> Check.range("compileSizes", size, 1, 1 << 20));
     }
 
     /** The defaults of every option. */

@@ -53,7 +53,11 @@ public final class EngineCore implements AutoCloseable {
                 model = loaded.join();
             } catch (CompletionException e) {
                 closeTokenizer();
-                throw e.getCause() instanceof RuntimeException cause ? cause : e;
+                switch (e.getCause()) {
+                    case RuntimeException cause -> throw cause;
+                    case Error cause -> throw cause;
+                    default -> throw e;
+                }
             }
         }
         info = model.info();

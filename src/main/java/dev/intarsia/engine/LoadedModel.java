@@ -58,6 +58,10 @@ final class LoadedModel implements AutoCloseable {
                     .findFirst()
                     .orElseThrow();
             config = EngineConfig.of(options, model, cpu.memoryFree());
+            if (!options.cpuTier().isEmpty() && !cpu.tiers().contains(options.cpuTier())) {
+                throw new IllegalArgumentException(
+                        "cpuTier is " + options.cpuTier() + "; this machine runs " + String.join(", ", cpu.tiers()));
+            }
             Device device = own(Device.open(
                     DeviceOptions.cpu().withThreads(options.threads()).withTier(options.cpuTier())));
             Weights weights = own(Weights.create(device, options.precision()));

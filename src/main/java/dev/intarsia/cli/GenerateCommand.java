@@ -1,0 +1,172 @@
+package dev.intarsia.cli;
+
+import dev.intarsia.CheckpointException;
+import dev.intarsia.Completion;
+import dev.intarsia.Engine;
+import dev.intarsia.EngineOptions;
+import dev.intarsia.FinishReason;
+import dev.intarsia.SamplingParams;
+import dev.intarsia.Token;
+import dev.intarsia.TokenStream;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** {@code generate}: continues a prompt. */
+@Command(
+        name = "generate",
+        mixinStandardHelpOptions = true,
+        sortOptions = false,
+        sortSynopsis = false,
+        versionProvider = Version.class,
+        description = "Continues a prompt. The continuation alone is printed, as it comes, and a line end after it. "
+                + "Ctrl-C ends it with what is there.")
+final class GenerateCommand implements Callable<Integer> {
+    private final Host host;
+
+    @Spec
+    private CommandSpec spec;
+
+    @Mixin
+    private ModelOptions model;
+
+    @Mixin
+    private SamplingOptions sampling;
+
+    @Mixin
+    private CompileOptions compile;
+
+    @Option(names = "--tokens", paramLabel = "ID,ID,...", converter = Integers.TokenIds.class,
+            description = "Token ids in place of PROMPT, for a directory with no tokenizer too: "
+                    + "then the ids of the continuation are printed, separated by commas.")
+    private Integers tokens;
+
+    @Option(names = "--json",
+            description = "Print one JSON object at the end: tokens, text, finish_reason (stop, length or cancelled), "
+                    + "prompt_tokens, timings in milliseconds.")
+    private boolean json;
+
+    @Option(names = "--stats", description = "Print how long it took to standard error.")
+    private boolean stats;
+
+    @Parameters(arity = "0..1", paramLabel = "PROMPT",
+            description = "Text to continue, one argument; - reads all of standard input, less a line end at its end. "
+                    + "Put -- before a prompt that begins with a dash.")
+    private String prompt;
+
+    GenerateCommand(Host host) {
+        this.host = host;
+    }
+
+    @Override
+    public Integer call() {
+        if ((prompt == null) == (tokens == null)) {
+            throw new ParameterException(spec.commandLine(), prompt == null
+                    ? "no prompt: give PROMPT, - for standard input, or --tokens"
+                    : "two prompts: give PROMPT or --tokens, not both");
+        }
+        EngineOptions options = engineOptions();
+        samplingParams(SamplingParams.defaults()); // what is out of bounds is said before the model is loaded
+        Path directory = model.directory(host);
+        String text = "-".equals(prompt) ? Prompt.read(host.in()) : prompt;
+        try {
+            return generate(directory, options, text);
+        } finally {
+            host.interruption().ended();
+        }
+    }
+
+    EngineOptions engineOptions() {
+        return compile.toEngineOptions();
+    }
+
+    SamplingParams samplingParams(SamplingParams defaults) {
+        return sampling.over(defaults);
+    }
+
+    private int generate(Path directory, EngineOptions options, String text) {
+        long start = System.nanoTime();
+        try (Engine engine = Engine.open(directory, options)) {
+            Duration load = Duration.ofNanos(System.nanoTime() - start);
+            if (text != null && !engine.hasTokenizer()) {
+                throw new CheckpointException(directory + " has no tokenizer.json; give token ids with --tokens");
+            }
+            SamplingParams params = samplingParams(engine.defaultSamplingParams());
+            boolean asText = engine.hasTokenizer();
+            Completion completion;
+            try (TokenStream stream =
+                    text == null ? engine.stream(tokens.values(), params) : engine.stream(text, params)) {
+                host.interruption().stopWith(stream::close);
+                completion = json ? stream.completion() : show(stream, asText);
+            }
+            if (json) {
+                host.out().println(toJson(completion, load));
+            }
+            if (stats) {
+                report(completion, load);
+            }
+            boolean interrupted =
+                    completion.finishReason() == FinishReason.CANCELLED && host.interruption().requested();
+            return interrupted ? ExitCode.INTERRUPTED : ExitCode.OK;
+        }
+    }
+
+    /** Prints tokens as they come, and at the end what text was held back, as an incomplete character is. */
+    private Completion show(TokenStream stream, boolean asText) {
+        Output out = host.out();
+        int shown = 0;
+        while (stream.hasNext()) {
+            Token token = stream.next();
+            String piece = asText ? token.text() : (shown == 0 ? "" : ",") + token.id();
+            out.print(piece);
+            shown += piece.length();
+        }
+        Completion completion = stream.completion();
+        out.println(asText ? completion.text().substring(shown) : "");
+        return completion;
+    }
+
+    private static String toJson(Completion completion, Duration load) {
+        return Json.object(json -> {
+            Json.integers(json, "tokens", completion.tokens());
+            json.writeStringProperty("text", completion.text());
+            json.writeStringProperty("finish_reason", completion.finishReason().name().toLowerCase(Locale.ROOT));
+            Json.integers(json, "prompt_tokens", completion.promptTokens());
+            json.writeObjectPropertyStart("timings");
+            json.writeNumberProperty("load_ms", millis(load));
+            json.writeNumberProperty("queued_ms", millis(completion.timings().queued()));
+            json.writeNumberProperty("first_token_ms", millis(completion.timings().firstToken()));
+            json.writeNumberProperty("decode_ms", millis(completion.timings().decode()));
+            json.writeNumberProperty(
+                    "decode_tokens_per_second", completion.timings().decodeRate(completion.tokens().size()));
+            json.writeEndObject();
+        });
+    }
+
+    private void report(Completion completion, Duration load) {
+        Completion.Timings timings = completion.timings();
+        int count = completion.tokens().size();
+        host.err().printf(
+                Locale.ROOT,
+                "load %.1f ms, prompt of %d tokens %.1f ms, %d tokens at %.1f tokens/s, finish reason %s%n",
+                millis(load),
+                completion.promptTokens().size(),
+                millis(timings.firstToken()),
+                count,
+                timings.decodeRate(count),
+                completion.finishReason().name().toLowerCase(Locale.ROOT));
+        host.err().flush();
+    }
+
+    private static double millis(Duration duration) {
+        return duration.toNanos() / 1e6;
+    }
+}

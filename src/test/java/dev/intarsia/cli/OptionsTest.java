@@ -1,0 +1,126 @@
+package dev.intarsia.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.intarsia.EngineOptions;
+import dev.intarsia.SamplingParams;
+import dev.intarsia.piecewise.CompilationMode;
+import dev.intarsia.piecewise.DynamicShapes;
+import dev.intarsia.runtime.Precision;
+import java.util.List;
+import java.util.function.UnaryOperator;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** What each option becomes, without a model. */
+class OptionsTest {
+    private static <T> T parse(Class<T> command, String line) {
+        return command.cast(Main.commandLine(new Shell().host())
+                .parseArgs(line.split(" "))
+                .subcommand()
+                .commandSpec()
+                .userObject());
+    }
+
+    private static EngineOptions.Builder oneSequence() {
+        return EngineOptions.builder().maxNumSeqs(1);
+    }
+
+    static Stream<Arguments> engineOptions() {
+        return Stream.of(
+                engine("", options -> options),
+                engine("--precision f32", options -> options.precision(Precision.F32)),
+                engine("--precision BF16", options -> options.precision(Precision.BF16)),
+                engine("--max-model-len 77", options -> options.maxModelLen(77)),
+                engine("--max-num-batched-tokens 33", options -> options.maxNumBatchedTokens(33)),
+                engine("--compile-ranges 8,64", options -> options.compileRanges(List.of(8, 64))),
+                engine("--compile-ranges 64,8,8", options -> options.compileRanges(List.of(64, 8, 8))),
+                engine("--compile-sizes 1,16", options -> options.compileSizes(List.of(1, 16))),
+                engine("--compile-sizes=4", options -> options.compileSizes(List.of(4))),
+                engine("--dynamic-shapes BACKED", options -> options.dynamicShapes(DynamicShapes.BACKED)),
+                engine("--dynamic-shapes unbacked", options -> options.dynamicShapes(DynamicShapes.UNBACKED)),
+                engine("--dynamic-shapes Backed_Size_Oblivious",
+                        options -> options.dynamicShapes(DynamicShapes.BACKED_SIZE_OBLIVIOUS)),
+                engine("--compilation none", options -> options.compilation(CompilationMode.NONE)),
+                engine("--compilation Piecewise", options -> options.compilation(CompilationMode.PIECEWISE)),
+                engine("--threads 3", options -> options.threads(3)),
+                engine("--cpu-tier scalar", options -> options.cpuTier("scalar")),
+                engine("--precision f32 --threads 2 --max-model-len 64 --compile-sizes 1",
+                        options -> options
+                                .precision(Precision.F32)
+                                .threads(2)
+                                .maxModelLen(64)
+                                .compileSizes(List.of(1))));
+    }
+
+    private static Arguments engine(String line, UnaryOperator<EngineOptions.Builder> expected) {
+        return Arguments.of(line, expected.apply(oneSequence()).build());
+    }
+
+    @ParameterizedTest(name = "options {0}")
+    @MethodSource("engineOptions")
+    void becomeEngineOptions(String line, EngineOptions expected) {
+        assertThat(parse(GenerateCommand.class, ("generate " + line).strip() + " x").engineOptions())
+                .isEqualTo(expected);
+        assertThat(parse(LogitsCommand.class, ("logits " + line).strip() + " --tokens 1").engineOptions())
+                .isEqualTo(expected);
+    }
+
+    static Stream<Arguments> samplingParams() {
+        return Stream.of(
+                sampling("", params -> params),
+                sampling("--max-tokens 7", params -> params.maxTokens(7)),
+                sampling("--temperature 0", params -> params.temperature(0)),
+                sampling("--temperature 0.25", params -> params.temperature(0.25)),
+                sampling("--top-p 0.5", params -> params.topP(0.5)),
+                sampling("--top-p 1", params -> params.topP(1)),
+                sampling("--top-k 40", params -> params.topK(40)),
+                sampling("--top-k 0", params -> params.topK(0)),
+                sampling("--seed -9223372036854775808", params -> params.seed(Long.MIN_VALUE)),
+                sampling("--ignore-eos", params -> params.ignoreEos(true)),
+                sampling("--top-k 5 --seed 3 --max-tokens 2", params -> params.topK(5).seed(3).maxTokens(2)));
+    }
+
+    /** The defaults that options go over; none is the API's own. */
+    private static SamplingParams checkpointDefaults() {
+        return SamplingParams.builder().temperature(0.8).topP(0.95).topK(20).maxTokens(9).build();
+    }
+
+    private static Arguments sampling(String line, UnaryOperator<SamplingParams.Builder> expected) {
+        return Arguments.of(line, expected.apply(checkpointDefaults().toBuilder()).build());
+    }
+
+    @ParameterizedTest(name = "options {0}")
+    @MethodSource("samplingParams")
+    void becomeSamplingParams(String line, SamplingParams expected) {
+        GenerateCommand command = parse(GenerateCommand.class, ("generate " + line).strip() + " x");
+        assertThat(command.samplingParams(checkpointDefaults())).isEqualTo(expected);
+    }
+
+    @Test
+    void listsMayHaveBlanks() {
+        assertThat(new Integers.TokenIds().convert("1, 2 ,0").values()).containsExactly(1, 2, 0);
+    }
+
+    @Test
+    void versionAndHelpAreEverywhere() {
+        for (List<String> command : List.of(
+                List.<String>of(), List.of("generate"), List.of("logits"), List.of("info"))) {
+            for (String option : List.of("--help", "-h", "--version", "-V")) {
+                Shell.Result result = new Shell()
+                        .run(Stream.concat(command.stream(), Stream.of(option)).toArray(String[]::new));
+                assertThat(result.exit()).isZero();
+                assertThat(result.err()).isEmpty();
+                assertThat(result.out()).startsWith(option.contains("h") ? "Usage: intarsia" : "intarsia ");
+            }
+        }
+    }
+
+    @Test
+    void helpNamesTheTestsOfTheLauncher() {
+        assertThat(new Shell().run("--help").out()).contains("./intarsia verify", "generate", "logits", "info");
+    }
+}
