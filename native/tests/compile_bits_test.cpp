@@ -112,7 +112,7 @@ TEST(Bits, OfADecoderAreTheSameHoweverItIsCompiled) {
 TEST(Bits, OfRandomGraphsAreTheSameHoweverTheyAreCompiled) {
     uint32_t finite = 0;
     for (uint32_t seed = 0; seed < 60 && !HasFailure(); seed++) {
-        SCOPED_TRACE("seed " + std::to_string(seed));
+        SCOPED_TRACE(text("seed ", seed));
         const RandomGraph random(seed, seed % 4 ? Storage::BF16 : Storage::F32, 50);
         uint32_t layers = 0;
         for (const Op &op : random.graph->ops()) layers += op.kind == OpKind::CACHE_APPEND;

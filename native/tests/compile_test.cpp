@@ -149,11 +149,13 @@ TEST(Calls, OfAWholeDecoderPairQueriesWithTheirLayer) {
 
 TEST(Calls, DescribeIsReadable) {
     const auto partition = cut(build({}), {OpKind::ATTENTION});
-    const Executable executable(partition, 3, 1, 4, true);
-    EXPECT_EQ(
-        "class 3, 1..4 rows: 3 kernels, arena " + std::to_string(4 * 48 * 4 + 4 * 48 * 2) +
-            " bytes\nselect_rows -> [R, 48]\nrms_norm [R, 48] -> [R, 48] bf16\nlinear [R, 48] x [100, 48] -> [R, 100]\n",
-        executable.describe());
+    EXPECT_EQ("class 3, 1..4 rows: 3 kernels, arena 1152 bytes\n" // f32 and bf16 [4, 48]
+              "select_rows -> [R, 48]\n"
+              "rms_norm [R, 48] -> [R, 48] bf16\n"
+              "linear [R, 48] x [100, 48] -> [R, 100]\n",
+              Executable(partition, 3, 1, 4, true).describe());
+    EXPECT_EQ("class 3, 2 rows: 3 kernels, arena 576 bytes\n",
+              Executable(partition, 3, 2, 2, true).describe().substr(0, 44));
 }
 
 // ------------------------------------------------------------------------------------------------------------ patterns
@@ -411,7 +413,7 @@ TEST(Terms, OfADecoderAreThoseOfItsOps) {
 TEST(Terms, OfRandomGraphsAreThoseOfTheirOps) {
     for (uint32_t seed = 0; seed < 400 && !HasFailure(); seed++) {
         const RandomGraph random(seed, seed % 4 ? Storage::BF16 : Storage::F32, 60 + seed % 80);
-        SCOPED_TRACE("seed " + std::to_string(seed));
+        SCOPED_TRACE(text("seed ", seed));
         const std::vector<OpKind> kinds[] = {{}, {OpKind::ATTENTION}, {OpKind::RMS_NORM, OpKind::CACHE_APPEND}};
         check_all(cut(random.graph, kinds[seed % 3]));
     }

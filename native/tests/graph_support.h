@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "graph/partition.h"
+#include "graph/text.h"
 #include "runtime/device.h"
 #include "runtime/error.h"
 
@@ -32,7 +33,7 @@ private:
         std::normal_distribution<float> normal(0, scale);
         std::vector<float> data(static_cast<size_t>(dims.size() == 1 ? dims[0] : dims[0] * dims[1]));
         for (float &element : data) element = normal(random_);
-        const std::string unique = name.empty() ? "w" + std::to_string(weights_->size()) : name;
+        const std::string unique = name.empty() ? text("w", weights_->size()) : name;
         return weights_->add(unique.c_str(), INTARSIA_DTYPE_F32, dims.data(), static_cast<uint32_t>(dims.size()),
                              data.data(), data.size() * sizeof(float));
     }
@@ -47,7 +48,7 @@ inline std::string error_of(const std::function<void()> &call, intarsia_status s
         call();
     } catch (const Error &error) {
         return error.status() == status ? error.what()
-                                        : "status " + std::to_string(error.status()) + ": " + error.what();
+                                        : text("status ", error.status(), ": ", error.what());
     }
     return "";
 }
@@ -77,7 +78,7 @@ inline std::shared_ptr<Graph> build(const Decoder &model) {
     const uint32_t table =
         graph->rope_table(graph->input(INTARSIA_INPUT_POSITIONS), set.vector(Decoder::head_dim / 2, "inv_freq"), 1);
     for (uint32_t layer = 0; layer < model.layers; layer++) {
-        const std::string prefix = "layers." + std::to_string(layer) + ".";
+        const std::string prefix = text("layers.", layer, ".");
         auto project = [&](uint32_t in, const char *name, uint32_t n, bool bias) {
             return graph->linear(in, set.matrix(n, graph->values()[in].width, prefix + name),
                                  bias ? set.vector(n, prefix + name + ".bias") : kNone);

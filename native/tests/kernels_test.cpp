@@ -307,7 +307,7 @@ void check_qkv(const cpu::Kernels &kernels, const QkvCase &c, Storage storage, u
         const auto with = [&](void *q_out) {
             const float *t = c.rope ? table.data() : nullptr;
             const cpu::QkvArgs args = {
-                {q.data(), c.norm ? q_norm.data() : nullptr, t, q_out, c.heads, c.dim, 1e-6f, storage},
+                {c.heads ? q.data() : nullptr, c.norm ? q_norm.data() : nullptr, t, q_out, c.heads, c.dim, 1e-6f, storage},
                 {k.data(), c.norm ? k_norm.data() : nullptr, t, c.key_out ? k_out.data() : nullptr, c.kv_heads, c.dim, 1e-6f, Storage::F32},
                 v.data(),
                 guarded_slots.data(),
@@ -371,10 +371,10 @@ TEST_P(Kernels, QueriesOnly) {
 }
 
 // Keys and values alone, as cache_append: no queries, no norm, no rotation.
-TEST_P(Kernels, NothingToDo) {
-    cpu::QkvArgs args = {};
-    args.n = 3;
-    run(kernels().qkv, args, 2);
+TEST_P(Kernels, KeysAndValuesOnly) {
+    for (const Storage storage : kStorages) {
+        check_qkv(kernels(), {21, 0, 3, 48, false, false, false}, storage, 40);
+    }
 }
 
 } // namespace

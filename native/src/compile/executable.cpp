@@ -2,6 +2,7 @@
 
 #include "compile/fuse.h"
 #include "compile/lower.h"
+#include "graph/text.h"
 #include "runtime/error.h"
 
 namespace intarsia {
@@ -32,14 +33,13 @@ Executable::Executable(std::shared_ptr<Partition> partition, uint32_t class_id, 
 
 std::string Executable::describe() const {
     const PieceClass &made = partition_->classes()[class_id_];
-    std::string text = "class " + std::to_string(class_id_) + ", " + std::to_string(lo_) +
-                       (lo_ == hi_ ? "" : ".." + std::to_string(hi_)) +
-                       (made.dim == Dim::TOKENS ? " tokens: " : " rows: ") + std::to_string(instructions_.size()) +
-                       " kernels, arena " + std::to_string(arena_bytes_) + " bytes\n";
+    std::string lines = text("class ", class_id_, ", ", lo_, lo_ == hi_ ? "" : text("..", hi_),
+                             made.dim == Dim::TOKENS ? " tokens: " : " rows: ", instructions_.size(),
+                             " kernels, arena ", arena_bytes_, " bytes\n");
     for (const Instruction &instruction : instructions_) {
-        text += instruction.text + "\n";
+        lines += text(instruction.text, "\n");
     }
-    return text;
+    return lines;
 }
 
 } // namespace intarsia

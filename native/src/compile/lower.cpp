@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "compile/arena.h"
+#include "graph/text.h"
 #include "runtime/error.h"
 
 namespace intarsia {
@@ -40,7 +41,7 @@ public:
 
         cpu::LinearArgs args{};
         patch(place, offsetof(cpu::LinearArgs, x));
-        std::string text;
+        std::string matrices;
         for (uint32_t index : call.linears) {
             const Op &linear = made_.ops[index];
             const size_t at = offsetof(cpu::LinearArgs, parts) + args.part_count * sizeof(cpu::LinearPart);
@@ -52,9 +53,8 @@ public:
             if (call.epilogue == kNone) {
                 value(linear.output, at + offsetof(cpu::LinearPart, out));
             }
-            text += (args.part_count == 1 ? " x [" : " [") + std::to_string(part.weight.n) + ", " +
-                    std::to_string(part.weight.k) + "]";
-            text += linear.weights[1] != kNone ? "+bias" : "";
+            matrices += text(args.part_count == 1 ? " x [" : " [", part.weight.n, ", ", part.weight.k, "]",
+                             linear.weights[1] == kNone ? "" : "+bias");
         }
 
         const uint32_t out = call.epilogue == kNone ? first.output : made_.ops[call.epilogue].output;
@@ -64,26 +64,26 @@ public:
             const Op &epilogue = made_.ops[call.epilogue];
             value(out, offsetof(cpu::LinearArgs, parts) + offsetof(cpu::LinearPart, out));
             args.epilogue = epilogue.kind == OpKind::ADD ? cpu::Epilogue::ADD : cpu::Epilogue::SILU_MUL;
-            what += std::string("+") + name(epilogue.kind);
+            what += text("+", name(epilogue.kind));
             if (epilogue.kind == OpKind::ADD) {
                 value(epilogue.inputs[epilogue.inputs[0] == first.output ? 1 : 0], offsetof(cpu::LinearArgs, residual));
             }
         }
         args.out_storage = made_.storage[out];
-        emit(args, what + " " + shape(x) + text + to(out));
+        emit(args, text(what, " ", shape(x), matrices, to(out)));
     }
 
     void operator()(const QkvCall &call) {
         cpu::QkvArgs args{};
-        std::string text;
+        std::string parts;
         if (call.q.rope != kNone) {
             const Op &rope = made_.ops[call.q.rope];
             const uint32_t head_dim = made_.values[rope.inputs[1]].width;
             args.q = heads(call.q, rope.inputs[0], made_.values[rope.output].width / head_dim, head_dim,
-                           offsetof(cpu::QkvArgs, q), text);
+                           offsetof(cpu::QkvArgs, q), parts);
             value(rope.output, offsetof(cpu::QkvArgs, q) + offsetof(cpu::HeadsArgs, out));
             args.q.out_storage = made_.storage[rope.output];
-            text = " q" + text + to(rope.output);
+            parts = text(" q", parts, to(rope.output));
         }
         if (call.append != kNone) {
             const Op &append = made_.ops[call.append];
@@ -94,9 +94,9 @@ public:
             value(append.inputs[1], offsetof(cpu::QkvArgs, v));
             value(append.inputs[2], offsetof(cpu::QkvArgs, slots));
             args.cache = cache(append, offsetof(cpu::QkvArgs, cache));
-            text += (text.empty() ? " k" : ", k") + keys + " append, v append";
+            parts += text(parts.empty() ? " k" : ", k", keys, " append, v append");
         }
-        emit(args, "qkv [" + n() + "]" + text);
+        emit(args, text("qkv [", n(), "]", parts));
     }
 
     Lowered finish() {
@@ -149,7 +149,7 @@ private:
             value(id, offsetof(cpu::RoundArgs, x));
             rounded_[id] = new_buffer(args.width, Storage::BF16);
             patch({Kind::ARENA, rounded_[id]}, offsetof(cpu::RoundArgs, out));
-            emit(args, "round " + shape(id) + " -> bf16");
+            emit(args, text("round ", shape(id), " -> bf16"));
         }
         return {Kind::ARENA, rounded_[id]};
     }
@@ -176,7 +176,7 @@ private:
 
     // One part of a QkvArgs. `x` is what comes into the rope, or into the norm where there is one.
     cpu::HeadsArgs heads(const HeadsCall &call, uint32_t x, uint32_t count, uint32_t head_dim, size_t at,
-                         std::string &text) {
+                         std::string &words) {
         cpu::HeadsArgs args{};
         args.heads = count;
         args.head_dim = head_dim;
@@ -185,14 +185,14 @@ private:
             x = norm.inputs[0];
             weight(norm.weights[0], at + offsetof(cpu::HeadsArgs, norm_weight));
             args.eps = norm.scalar;
-            text += " norm";
+            words += " norm";
         }
         if (call.rope != kNone) {
             value(made_.ops[call.rope].inputs[1], at + offsetof(cpu::HeadsArgs, table));
-            text += " rope";
+            words += " rope";
         }
         value(x, at + offsetof(cpu::HeadsArgs, x));
-        text = " " + std::to_string(count) + " x " + std::to_string(head_dim) + text;
+        words = text(" ", count, " x ", head_dim, words);
         return args;
     }
 
@@ -201,8 +201,7 @@ private:
         value(op.inputs[0], offsetof(cpu::EmbeddingArgs, tokens));
         args.weight = matrix(op.weights[0], offsetof(cpu::EmbeddingArgs, weight));
         value(op.output, offsetof(cpu::EmbeddingArgs, out));
-        emit(args, "embedding [" + std::to_string(args.weight.n) + ", " + std::to_string(args.weight.k) + "]" +
-                       to(op.output));
+        emit(args, text("embedding [", args.weight.n, ", ", args.weight.k, "]", to(op.output)));
     }
 
     void rms_norm(const Op &op) {
@@ -214,8 +213,8 @@ private:
         args.group = made_.weights[op.weights[0]].first;
         args.eps = op.scalar;
         args.out_storage = made_.storage[op.output];
-        emit(args, "rms_norm " + shape(op.inputs[0]) +
-                       (args.group == args.width ? "" : " in groups of " + std::to_string(args.group)) + to(op.output));
+        const std::string groups = args.group == args.width ? "" : text(" in groups of ", args.group);
+        emit(args, text("rms_norm ", shape(op.inputs[0]), groups, to(op.output)));
     }
 
     void rope_table(const Op &op) {
@@ -225,7 +224,7 @@ private:
         value(op.output, offsetof(cpu::RopeTableArgs, out));
         args.half = made_.weights[op.weights[0]].first;
         args.scale = op.scalar;
-        emit(args, "rope_table" + to(op.output));
+        emit(args, text("rope_table", to(op.output)));
     }
 
     void attention(const Op &op) {
@@ -244,9 +243,9 @@ private:
         patch({Kind::LENGTHS, 0}, offsetof(cpu::AttentionArgs, lengths));
         patch({Kind::BLOCK_TABLES, 0}, offsetof(cpu::AttentionArgs, block_tables));
         patch({Kind::MAX_BLOCKS, 0}, offsetof(cpu::AttentionArgs, max_blocks));
-        emit(args, "attention [" + n() + "] " + std::to_string(op.heads) + "/" + std::to_string(op.kv_heads) +
-                       " heads x " + std::to_string(op.head_dim) +
-                       (op.window == 0 ? "" : " window " + std::to_string(op.window)) + to(op.output));
+        const std::string window = op.window == 0 ? "" : text(" window ", op.window);
+        emit(args, text("attention [", n(), "] ", op.heads, "/", op.kv_heads, " heads x ", op.head_dim, window,
+                        to(op.output)));
     }
 
     void silu_mul(const Op &op) {
@@ -256,7 +255,7 @@ private:
         value(op.output, offsetof(cpu::SiluMulArgs, out));
         args.width = made_.values[op.output].width;
         args.out_storage = made_.storage[op.output];
-        emit(args, "silu_mul" + to(op.output));
+        emit(args, text("silu_mul", to(op.output)));
     }
 
     void add(const Op &op) {
@@ -265,7 +264,7 @@ private:
         value(op.inputs[1], offsetof(cpu::AddArgs, b));
         value(op.output, offsetof(cpu::AddArgs, out));
         args.width = made_.values[op.output].width;
-        emit(args, "add" + to(op.output));
+        emit(args, text("add", to(op.output)));
     }
 
     void select_rows(const Op &op) {
@@ -274,25 +273,23 @@ private:
         value(op.inputs[1], offsetof(cpu::SelectRowsArgs, rows));
         value(op.output, offsetof(cpu::SelectRowsArgs, out));
         args.width = made_.values[op.output].width;
-        emit(args, "select_rows" + to(op.output));
+        emit(args, text("select_rows", to(op.output)));
     }
 
     // The arguments are complete but for the patches so far and the size.
-    template <typename Args> void emit(Args args, std::string text) {
+    template <typename Args> void emit(Args args, std::string words) {
         args.n = baked_;
         if (baked_ == 0) {
             patches_.push_back({Kind::SIZE, offsetof(Args, n), 0});
         }
-        instructions_.push_back({args, std::move(patches_), std::move(text)});
+        instructions_.push_back({args, std::move(patches_), std::move(words)});
         patches_.clear();
     }
 
     std::string n() const { return baked_ != 0 ? std::to_string(baked_) : made_.dim == Dim::TOKENS ? "T" : "R"; }
-    std::string shape(uint32_t value) const {
-        return "[" + n() + ", " + std::to_string(made_.values[value].width) + "]";
-    }
+    std::string shape(uint32_t value) const { return text("[", n(), ", ", made_.values[value].width, "]"); }
     std::string to(uint32_t value) const {
-        return " -> " + shape(value) + (made_.storage[value] == Storage::BF16 ? " bf16" : "");
+        return text(" -> ", shape(value), made_.storage[value] == Storage::BF16 ? " bf16" : "");
     }
 
     const PieceClass &made_;

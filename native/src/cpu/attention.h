@@ -135,15 +135,7 @@ private:
 
         row_blocks<kSums<V, S>>(rows, [&](uint32_t r0, auto r) {
             tile_blocks<tiles_at_once<V, S>(r.value)>(tiles(dim_), [&](uint32_t t0, auto t) {
-                Dots<V, S, r.value, t.value> dots;
-                mix(dots, {p_[r0], kKeys}, values, t0, span);
-                unroll<r.value>([&](auto i) {
-                    unroll<t.value>([&](auto j) {
-                        float *o = o_ + (row + r0 + i.value) * padded_ + (t0 + j.value) * 16;
-                        const V kept = V::load(o) * V::all(old_factors[r0 + i.value]);
-                        V::fma(dots.total[i.value][j.value], V::all(new_factors[r0 + i.value]), kept).store(o);
-                    });
-                });
+                merge<r.value, t.value>(row, r0, values, t0, span, old_factors, new_factors);
             });
         });
     }
@@ -152,18 +144,17 @@ private:
     void scores(uint32_t row, uint32_t rows, const uint8_t *const *keys, uint32_t first, uint32_t end) {
         row_blocks<kSums<V, S>>(rows, [&](uint32_t r0, auto r) {
             tile_blocks<tiles_at_once<V, S>(r.value)>(
-                end,
-                [&](uint32_t t0, auto t) {
-                    Dots<V, S, r.value, t.value> dots;
-                    dots.clear();
-                    dots.add({q_ + (row + r0) * dim_, dim_}, keys + t0, 0, dim_);
-                    unroll<r.value>([&](auto i) {
-                        unroll<t.value>([&](auto j) {
-                            (dots.total[i.value][j.value] * V::all(args_.scale)).store(p_[r0 + i.value] + (t0 + j.value) * 16);
-                        });
-                    });
-                },
-                first);
+                end, [&](uint32_t t0, auto t) { score<r.value, t.value>(row, r0, keys, t0); }, first);
+        });
+    }
+
+    template <int R, int T> INTARSIA_BLOCK void score(uint32_t row, uint32_t r0, const uint8_t *const *keys, uint32_t tile) {
+        Dots<V, S, R, T> dots;
+        dots.clear();
+        dots.add({q_ + (row + r0) * dim_, dim_}, keys + tile, 0, dim_);
+        const V scale = V::all(args_.scale);
+        unroll<R>([&](auto r) {
+            unroll<T>([&](auto t) { (dots.total[r.value][t.value] * scale).store(p_[r0 + r.value] + (tile + t.value) * 16); });
         });
     }
 
@@ -192,9 +183,25 @@ private:
         sum = total.sum();
     }
 
+    // Merges the products of a key block, for R rows and T element tiles, into the outputs.
+    template <int R, int T>
+    INTARSIA_BLOCK void merge(uint32_t row, uint32_t r0, const uint8_t *const *values, uint32_t tile, Span span, const float *old_factors,
+                              const float *new_factors) {
+        Dots<V, S, R, T> dots;
+        mix(dots, {p_[r0], kKeys}, values, tile, span);
+        unroll<R>([&](auto r) {
+            const V old_factor = V::all(old_factors[r0 + r.value]);
+            const V new_factor = V::all(new_factors[r0 + r.value]);
+            unroll<T>([&](auto t) {
+                float *o = o_ + (row + r0 + r.value) * padded_ + (tile + t.value) * 16;
+                V::fma(dots.total[r.value][t.value], new_factor, V::load(o) * old_factor).store(o);
+            });
+        });
+    }
+
     // Products of probabilities with the values of the span, element tiles tile .. tile + T.
     template <int R, int T>
-    static void mix(Dots<V, Storage::F32, R, T> &dots, Inputs p, const uint8_t *const *values, uint32_t tile, Span span) {
+    INTARSIA_INLINE static void mix(Dots<V, Storage::F32, R, T> &dots, Inputs p, const uint8_t *const *values, uint32_t tile, Span span) {
         dots.clear();
         for (uint32_t b = span.lo / kBlock; b * kBlock < span.hi; ++b) {
             const uint8_t *from[T];
@@ -205,7 +212,7 @@ private:
     }
 
     template <int R, int T>
-    static void mix(Dots<V, Storage::BF16, R, T> &dots, Inputs p, const uint8_t *const *values, uint32_t tile, Span span) {
+    INTARSIA_INLINE static void mix(Dots<V, Storage::BF16, R, T> &dots, Inputs p, const uint8_t *const *values, uint32_t tile, Span span) {
         dots.clear();
         for (uint32_t begin = span.lo / 32; begin * 32 < span.hi; ++begin) { // 32 positions, two cache blocks
             typename Dots<V, Storage::BF16, R, T>::Sums sums;

@@ -24,9 +24,10 @@ public:
     }
 
 private:
-    static constexpr uint32_t kGroup = 4;     // tiles
-    static constexpr uint32_t kRows = 48;     // rows of a block
-    static constexpr uint32_t kSection = 256; // inputs of a section when weights are used more than once: 8 or 16 KiB of a tile
+    static constexpr uint32_t kGroup = 4; // tiles
+    static constexpr uint32_t kRows = 96; // rows of a block
+    static constexpr uint32_t kSection = S == Storage::BF16 ? 128 : 64; // inputs: those of a group take 16 KiB, to be used by many rows
+    static constexpr uint32_t kTurn = 64;
     static constexpr int kMostRows = kSums<V, S>;
 
     // A unit of work is a tile of outputs, for SILU_MUL the tiles of gate and up.
@@ -86,16 +87,16 @@ private:
     void dots(const uint8_t *const *weights, uint32_t count, uint32_t row, uint32_t rows, float (*sums)[kRows][16]) const {
         alignas(64) float widened[S == Storage::BF16 ? kRows * kSection : 1];
         uint32_t section = kSection;
-        if (rows <= kMostRows) { // the weights are used once: sections only as the scratch needs them
+        uint32_t turn = kSection;
+        if (rows <= kMostRows) { // weights are used once: sections only as the scratch needs them, and a stream from each tile
+            turn = kTurn;
             section = S == Storage::BF16 ? kRows * kSection / rows / 32 * 32 : k_;
         }
         for (uint32_t begin = 0; begin < k_; begin += least(section, k_ - begin)) {
             const uint32_t length = least(section, k_ - begin);
             const Inputs in = inputs(row, rows, begin, length, widened);
             row_blocks<kMostRows>(rows, [&](uint32_t r0, auto r) {
-                tile_blocks<tiles_at_once<V, S>(r.value)>(count, [&](uint32_t t0, auto t) {
-                    block<r.value, t.value>({in.x + r0 * in.step, in.step}, weights + t0, begin, length, &sums[t0][r0]);
-                });
+                block<r.value>({in.x + r0 * in.step, in.step}, weights, count, begin, length, turn, &sums[0][r0]);
             });
         }
     }
@@ -115,22 +116,32 @@ private:
         }
     }
 
-    // Adds inputs begin .. begin + length to the sums of R rows and T tiles; at input 0 they start.
-    template <int R, int T>
-    static void block(Inputs in, const uint8_t *const *weights, uint32_t begin, uint32_t length, float (*sums)[16]) {
-        const uint8_t *from[T];
-        unroll<T>([&](auto t) { from[t.value] = weights[t.value] + tile_bytes(begin, S); });
-        Dots<V, S, R, T> dots;
-        dots.clear();
-        if (begin > 0) {
-            unroll<R>([&](auto r) {
-                unroll<T>([&](auto t) { dots.total[r.value][t.value] = V::load(sums[t.value * kRows + r.value]); });
+    // Adds inputs begin .. begin + length to the sums of R rows; at input 0 they start. The tiles take turns of so many inputs.
+    template <int R>
+    INTARSIA_BLOCK static void block(Inputs in, const uint8_t *const *weights, uint32_t count, uint32_t begin, uint32_t length,
+                                     uint32_t turn, float (*sums)[16]) {
+        const uint8_t *from[kGroup];
+        for (uint32_t t = 0; t < count; ++t) {
+            from[t] = weights[t] + tile_bytes(begin, S);
+        }
+        for (uint32_t k = 0; k < length; k += turn) {
+            tile_blocks<tiles_at_once<V, S>(R)>(count, [&](uint32_t t0, auto tiles) {
+                constexpr int T = tiles.value;
+                Dots<V, S, R, T> dots;
+                float(*total)[16] = sums + t0 * kRows;
+                if (begin + k == 0) {
+                    dots.clear();
+                } else {
+                    unroll<R>([&](auto r) {
+                        unroll<T>([&](auto t) { dots.total[r.value][t.value] = V::load(total[t.value * kRows + r.value]); });
+                    });
+                }
+                dots.add(in, from + t0, k, least(k + turn, length));
+                unroll<R>([&](auto r) {
+                    unroll<T>([&](auto t) { dots.total[r.value][t.value].store(total[t.value * kRows + r.value]); });
+                });
             });
         }
-        dots.add(in, from, 0, length);
-        unroll<R>([&](auto r) {
-            unroll<T>([&](auto t) { dots.total[r.value][t.value].store(sums[t.value * kRows + r.value]); });
-        });
     }
 
     // Sums of a tile, and of its partner for SILU_MUL, to the output.

@@ -7,3 +7,5 @@
 #pragma once
 
 #define INTARSIA_INLINE [[gnu::always_inline]] inline
+
+// INTARSIA_BLOCK, which each tier's vector header defines, marks the functions around an innermost loop.

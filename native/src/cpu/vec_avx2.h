@@ -6,6 +6,8 @@
 #include "cpu/bf16.h"
 #include "cpu/tier.h"
 
+#define INTARSIA_BLOCK [[gnu::noinline]] // the loop has all the registers to itself
+
 namespace intarsia::cpu {
 namespace {
 

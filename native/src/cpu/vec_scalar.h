@@ -6,6 +6,8 @@
 #include "cpu/bf16.h"
 #include "cpu/tier.h"
 
+#define INTARSIA_BLOCK // inlined like all else, see tier_scalar.cpp
+
 namespace intarsia::cpu {
 namespace {
 

@@ -62,7 +62,7 @@ uint32_t Graph::rms_norm(uint32_t x, uint32_t weight, float eps) {
     const Value in = verify.matrix("x", x);
     const Weight &scale = verify.weight("weight", weight, 1);
     if (in.width % scale.n != 0) {
-        verify.fail("x is %s but weight '%.200s' is %s: the width %u is no multiple of %u", verify.text(in).c_str(),
+        verify.fail("x is %s but weight '%.200s' is %s: the width %u is no multiple of %u", verify.shape(in).c_str(),
                     scale.name.c_str(), shape(scale).c_str(), in.width, scale.n);
     }
     if (!(eps > 0) || !std::isfinite(eps)) {
@@ -78,7 +78,7 @@ uint32_t Graph::linear(uint32_t x, uint32_t weight, uint32_t bias) {
     const Value in = verify.matrix("x", x);
     const Weight &matrix = verify.weight("weight", weight, 2);
     if (in.width != matrix.k) {
-        verify.fail("x is %s but weight '%.200s' is %s: the inner sizes %u and %u differ", verify.text(in).c_str(),
+        verify.fail("x is %s but weight '%.200s' is %s: the inner sizes %u and %u differ", verify.shape(in).c_str(),
                     matrix.name.c_str(), shape(matrix).c_str(), in.width, matrix.k);
     }
     verify.width(matrix.n);
@@ -111,12 +111,12 @@ uint32_t Graph::rope(uint32_t x, uint32_t table) {
     const Value in = verify.tokens_matrix("x", x);
     const Value angles = verify.tokens_matrix("table", table);
     if (ops_[angles.producer].kind != OpKind::ROPE_TABLE) {
-        verify.fail("table must come from rope_table but is %s of op %u %s", verify.text(angles).c_str(),
+        verify.fail("table must come from rope_table but is %s of op %u %s", verify.shape(angles).c_str(),
                     angles.producer, name(ops_[angles.producer].kind));
     }
     if (in.width % angles.width != 0) {
-        verify.fail("x is %s but table is %s: the width %u is no multiple of %u", verify.text(in).c_str(),
-                    verify.text(angles).c_str(), in.width, angles.width);
+        verify.fail("x is %s but table is %s: the width %u is no multiple of %u", verify.shape(in).c_str(),
+                    verify.shape(angles).c_str(), in.width, angles.width);
     }
     return add_op({OpKind::ROPE, {x, table}, {}}, Dim::TOKENS, in.width);
 }
@@ -131,7 +131,7 @@ void Graph::cache_append(uint32_t k, uint32_t v, uint32_t slots, uint32_t layer,
         verify.fail("layer %u is already appended to by op %u", layer, earlier->second);
     }
     if (kv_heads == 0 || keys.width % kv_heads != 0) {
-        verify.fail("k is %s: the width %u is no multiple of %u kv_heads", verify.text(keys).c_str(), keys.width,
+        verify.fail("k is %s: the width %u is no multiple of %u kv_heads", verify.shape(keys).c_str(), keys.width,
                     kv_heads);
     }
     verify.head_dim(keys.width / kv_heads);
@@ -157,7 +157,7 @@ uint32_t Graph::attention(uint32_t q, const intarsia_attention_options &options)
         verify.fail("heads must be a multiple of kv_heads, but they are %u and %u", options.heads, options.kv_heads);
     }
     if (queries.width != uint64_t{options.heads} * options.head_dim) {
-        verify.fail("q is %s but %u heads of %u need a width of %llu", verify.text(queries).c_str(), options.heads,
+        verify.fail("q is %s but %u heads of %u need a width of %llu", verify.shape(queries).c_str(), options.heads,
                     options.head_dim, static_cast<unsigned long long>(uint64_t{options.heads} * options.head_dim));
     }
     if (!std::isfinite(options.scale)) {

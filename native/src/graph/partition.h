@@ -35,9 +35,9 @@ struct Binding {
 struct Piece {
     bool splitting;
     Dim dim;
-    std::vector<uint32_t> ops; // indices into Graph::ops, in order; INPUT ops belong to no piece
-    std::vector<uint32_t> inputs,
-        outputs; // external values read, and written: those of later pieces and the result of the graph
+    std::vector<uint32_t> ops;     // indices into Graph::ops, in order; INPUT ops belong to no piece
+    std::vector<uint32_t> inputs;  // external values that it reads only
+    std::vector<uint32_t> outputs; // that it writes: those read by later pieces, and the result of the graph
     uint32_t class_id;
     Binding binding;
 };

@@ -3,6 +3,7 @@
 #include <cstdarg>
 #include <cstdio>
 
+#include "graph/text.h"
 #include "runtime/error.h"
 
 namespace intarsia {
@@ -17,16 +18,13 @@ const char *input_name(uint32_t input) {
 } // namespace
 
 std::string shape(const Value &value, uint32_t frozen) {
-    std::string text = value.dim == Dim::TOKENS ? "[tokens" : "[rows";
-    if (frozen != 0) {
-        text += "=" + std::to_string(frozen);
-    }
-    return text + (value.type == ElementType::I32 ? "] i32" : ", " + std::to_string(value.width) + "]");
+    const char *const dim = value.dim == Dim::TOKENS ? "tokens" : "rows";
+    const std::string size = frozen == 0 ? dim : text(dim, "=", frozen);
+    return value.type == ElementType::I32 ? text("[", size, "] i32") : text("[", size, ", ", value.width, "]");
 }
 
 std::string shape(const Weight &weight) {
-    std::string inner = weight.rank == 2 ? ", " + std::to_string(weight.k) : "";
-    return "[" + std::to_string(weight.n) + inner + "]";
+    return weight.rank == 2 ? text("[", weight.n, ", ", weight.k, "]") : text("[", weight.n, "]");
 }
 
 Verify::Verify(const Graph &graph, OpKind kind) : graph_(graph), kind_(kind) {
@@ -41,15 +39,15 @@ Verify::Verify(const Graph &graph, OpKind kind) : graph_(graph), kind_(kind) {
 }
 
 void Verify::fail(const char *format, ...) const {
-    char text[900];
+    char message[900];
     va_list arguments;
     va_start(arguments, format);
-    std::vsnprintf(text, sizeof text, format, arguments);
+    std::vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    intarsia::fail(INTARSIA_INVALID_ARGUMENT, "op %zu %s: %s", graph_.ops().size(), name(kind_), text);
+    intarsia::fail(INTARSIA_INVALID_ARGUMENT, "op %zu %s: %s", graph_.ops().size(), name(kind_), message);
 }
 
-std::string Verify::text(const Value &value) const { return shape(value, graph_.frozen(value.dim)); }
+std::string Verify::shape(const Value &value) const { return intarsia::shape(value, graph_.frozen(value.dim)); }
 
 const Value &Verify::value(const char *what, uint32_t id) const {
     if (id >= graph_.values().size()) {
@@ -61,7 +59,7 @@ const Value &Verify::value(const char *what, uint32_t id) const {
 const Value &Verify::matrix(const char *what, uint32_t id) const {
     const Value &found = value(what, id);
     if (found.type != ElementType::F32) {
-        fail("%s is %s but must be an f32 matrix", what, text(found).c_str());
+        fail("%s is %s but must be an f32 matrix", what, shape(found).c_str());
     }
     return found;
 }
@@ -69,7 +67,7 @@ const Value &Verify::matrix(const char *what, uint32_t id) const {
 const Value &Verify::tokens_matrix(const char *what, uint32_t id) const {
     const Value &found = matrix(what, id);
     if (found.dim != Dim::TOKENS) {
-        fail("%s is %s but must be over tokens", what, text(found).c_str());
+        fail("%s is %s but must be over tokens", what, shape(found).c_str());
     }
     return found;
 }
@@ -83,16 +81,16 @@ void Verify::input(const char *what, uint32_t id, intarsia_input input) const {
     if (producer.kind == OpKind::INPUT) {
         fail("%s must be the input '%s' but is the input '%s'", what, input_name(input), input_name(producer.input));
     }
-    fail("%s must be the input '%s' but is %s of op %u %s", what, input_name(input), text(found).c_str(),
+    fail("%s must be the input '%s' but is %s of op %u %s", what, input_name(input), shape(found).c_str(),
          found.producer, name(producer.kind));
 }
 
 void Verify::same_shape(const char *what_a, const Value &a, const char *what_b, const Value &b) const {
     if (a.dim != b.dim) {
-        fail("%s is %s but %s is %s: the dimensions differ", what_a, text(a).c_str(), what_b, text(b).c_str());
+        fail("%s is %s but %s is %s: the dimensions differ", what_a, shape(a).c_str(), what_b, shape(b).c_str());
     }
     if (a.width != b.width) {
-        fail("%s is %s but %s is %s: the widths %u and %u differ", what_a, text(a).c_str(), what_b, text(b).c_str(),
+        fail("%s is %s but %s is %s: the widths %u and %u differ", what_a, shape(a).c_str(), what_b, shape(b).c_str(),
              a.width, b.width);
     }
 }
@@ -104,7 +102,7 @@ const Weight &Verify::weight(const char *what, uint32_t id, uint32_t rank) const
     }
     const Weight &found = weights.at(id);
     if (found.rank != rank) {
-        fail("%s '%.200s' is %s but must be a %s", what, found.name.c_str(), shape(found).c_str(),
+        fail("%s '%.200s' is %s but must be a %s", what, found.name.c_str(), intarsia::shape(found).c_str(),
              rank == 1 ? "vector" : "matrix");
     }
     return found;

@@ -20,7 +20,7 @@ public:
     void layer(uint32_t layer) const;       // below kMaxLayers
     void head_dim(uint64_t head_dim) const; // even, 2 .. kMaxHeadDim
 
-    std::string text(const Value &value) const; // its shape
+    std::string shape(const Value &value) const;
     [[noreturn]] __attribute__((format(printf, 2, 3))) void fail(const char *format, ...) const;
 
 private:

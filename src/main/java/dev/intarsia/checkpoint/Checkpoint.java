@@ -11,8 +11,8 @@ import java.util.Set;
 import java.util.stream.Collectors;
 
 /**
- * An open checkpoint directory: its configuration, and its weights where they lie in mapped files. Any thread may use it;
- * whoever closes it makes sure that nobody reads a tensor any more.
+ * An open checkpoint directory: its configuration, and its weights where they lie in mapped files. Any thread may use
+ * it; whoever closes it makes sure that nobody reads a tensor any more.
  */
 public final class Checkpoint implements AutoCloseable {
 

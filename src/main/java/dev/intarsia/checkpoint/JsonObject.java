@@ -153,9 +153,9 @@ public final class JsonObject {
         return new JsonObject(file, path + key + ".", object);
     }
 
-    /** Sets a key to null, for readers that pass the document on without it. */
-    public void clear(String key) {
-        node.putNull(key);
+    /** Removes all keys but these, for readers that pass the document on. */
+    public void retain(Collection<String> keys) {
+        node.retain(keys);
     }
 
     /** The failure of a key whose value is not what it must be. */

@@ -137,7 +137,7 @@ final class ModelConfigReader {
         return numLayers;
     }
 
-    /** {@code rope_parameters} (of all layers or by layer type), or else {@code rope_theta} and {@code rope_scaling}. */
+    /** {@code rope_parameters}, one or by layer type, or else {@code rope_theta} and {@code rope_scaling}. */
     private RopeConfig rope() {
         Optional<JsonObject> parameters = config.object("rope_parameters");
         if (parameters.isEmpty()) {

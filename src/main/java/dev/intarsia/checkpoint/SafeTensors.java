@@ -94,7 +94,8 @@ final class SafeTensors {
         for (Entry entry : entries) {
             if (entry.begin != covered) {
                 throw error("tensor " + Json.quote(entry.name) + " begins at data byte " + entry.begin
-                        + (entry.begin < covered ? ", inside another that ends at " : ", after a hole from ") + covered);
+                        + (entry.begin < covered ? ", inside another that ends at " : ", after a hole from ")
+                        + covered);
             }
             if (entry.end > data.byteSize()) {
                 throw error("tensor " + Json.quote(entry.name) + " ends at data byte " + entry.end

@@ -143,7 +143,8 @@ final class LibraryLoader {
         // The process has loaded it now, and would find its functions first: there is no way on from here.
         AbiGuard.mismatch(probe).ifPresent(mismatch -> {
             throw new NativeLibraryException("The native library at " + file + " (" + source + ") does not fit the"
-                    + " bindings: " + mismatch + ". Use the one that was built together with these classes" + (source == LibrarySource.PACKAGED
+                    + " bindings: " + mismatch + ". Use the one that was built together with these classes"
+                    + (source == LibrarySource.PACKAGED
                             ? ": intarsia, intarsia-bindings and intarsia-native must be of one version"
                             : ", or unset the " + source));
         });

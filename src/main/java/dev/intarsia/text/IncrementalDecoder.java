@@ -6,9 +6,10 @@ import java.util.Arrays;
  * Decodes tokens as they arrive: the pieces, put together, are {@link Tokenizer#decode(int[])} of all tokens.
  *
  * <p>Text is given out once no later token can change it: an unfinished UTF-8 character waits for its last byte, and
- * where a decoder falls back to byte tokens, a run of them waits for its end, since one bad byte turns the whole run into
- * U+FFFD. Each call decodes a window of the last few tokens, never all of them; whatever a decoder does to the beginning
- * of a text, such as dropping a space, it does to every window alike, and only what a token adds to it is given out.
+ * where a decoder falls back to byte tokens, a run of them waits for its end, since one bad byte turns the whole run
+ * into U+FFFD. Each call decodes a window of the last few tokens, never all of them; whatever a decoder does to the
+ * beginning of a text, such as dropping a space, it does to every window alike, and only what a token adds to it is
+ * given out.
  *
  * <p>One decoder serves one sequence and one thread at a time.
  */

@@ -2,8 +2,8 @@ package dev.intarsia.text;
 
 /**
  * Decides whether a regular expression of a {@code tokenizer.json} is safe to run. The native library's backtracking
- * engine ends the whole process when one match takes more than 10 million steps, so only shapes whose steps grow at most
- * linearly with the text are let through, which all known tokenizers have:
+ * engine ends the whole process when one match takes more than 10 million steps, so only shapes whose steps grow at
+ * most linearly with the text are let through; the patterns of the known model families have them:
  *
  * <ul>
  * <li>a group is repeated at most once ({@code ?}), and nothing inside a group is repeated without end;

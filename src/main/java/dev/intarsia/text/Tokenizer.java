@@ -6,6 +6,8 @@ import dev.intarsia.CheckpointException;
 import dev.intarsia.IntarsiaException;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.BitSet;
+import java.util.OptionalInt;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.function.LongFunction;
@@ -18,20 +20,28 @@ import java.util.function.LongFunction;
  */
 public final class Tokenizer implements AutoCloseable {
 
-    /** Longest text to encode, in chars: the library's patterns take a number of steps in proportion, and have a limit. */
+    /** Longest text to encode, in chars: the steps of the library's patterns grow with it, and must not exceed theirs. */
     public static final int MAX_TEXT = 1 << 20;
 
     private static final int REPLACEMENT = 0xFFFD;
 
-    private final TokenizerFile file;
+    private final Path file;
+    private final int vocabSize;
+    private final BitSet known;
+    private final BitSet special;
+    private final BitSet bytes;
+    private final int[] prefix;
     private final ReadWriteLock lock = new ReentrantReadWriteLock();
     private long handle;
-    private final int[] prefix;
 
-    private Tokenizer(TokenizerFile file, long handle) {
-        this.file = file;
+    private Tokenizer(TokenizerFile checked, long handle) {
+        this.file = checked.file();
+        this.vocabSize = checked.vocabSize();
+        this.known = checked.known();
+        this.special = checked.special();
+        this.bytes = checked.bytes();
         this.handle = handle;
-        this.prefix = missingBos();
+        this.prefix = missingBos(checked.bos());
     }
 
     /**
@@ -42,12 +52,11 @@ public final class Tokenizer implements AutoCloseable {
      */
     public static Tokenizer open(Path directory) {
         TokenizerFile file = TokenizerFile.read(directory);
+        String json = file.json();
         loadLibrary();
         long handle;
         try {
-            handle = TokenizersLibrary.LIB.createTokenizerFromString(file.json());
-        } catch (CheckpointException e) {
-            throw e;
+            handle = TokenizersLibrary.LIB.createTokenizerFromString(json);
         } catch (RuntimeException e) {
             throw new CheckpointException(file.file() + ": the tokenizer library refuses it: " + e.getMessage(), e);
         }
@@ -71,13 +80,11 @@ public final class Tokenizer implements AutoCloseable {
     }
 
     /** The begin-of-text token that the configuration asks for, unless the post-processor already puts it there. */
-    private int[] missingBos() {
-        if (file.bos().isEmpty()) {
-            return new int[0];
-        }
-        int bos = file.bos().getAsInt();
+    private int[] missingBos(OptionalInt bos) {
         int[] empty = encodeNatively(handle, "");
-        return empty.length > 0 && empty[0] == bos ? new int[0] : new int[] {bos};
+        return bos.isEmpty() || empty.length > 0 && empty[0] == bos.getAsInt()
+                ? new int[0]
+                : new int[] {bos.getAsInt()};
     }
 
     /**
@@ -109,7 +116,7 @@ public final class Tokenizer implements AutoCloseable {
                 TokenizersLibrary.LIB.deleteEncoding(encoding);
             }
         } catch (RuntimeException e) {
-            throw new CheckpointException(file.file() + ": the tokenizer library cannot encode: " + e.getMessage(), e);
+            throw new CheckpointException(file + ": the tokenizer library cannot encode: " + e.getMessage(), e);
         }
     }
 
@@ -150,35 +157,35 @@ public final class Tokenizer implements AutoCloseable {
         } catch (IllegalStateException e) {
             throw e;
         } catch (RuntimeException e) {
-            throw new CheckpointException(file.file() + ": the tokenizer library cannot decode: " + e.getMessage(), e);
+            throw new CheckpointException(file + ": the tokenizer library cannot decode: " + e.getMessage(), e);
         }
     }
 
     /** Whether an id is a special token, which {@link #decode(int[])} leaves out. */
     public boolean isSpecial(int id) {
-        return id >= 0 && file.special().get(id);
+        return id >= 0 && special.get(id);
     }
 
     /** Whether an id takes part in decoding. */
     boolean hasText(int id) {
-        return id >= 0 && file.known().get(id) && !file.special().get(id);
+        return id >= 0 && known.get(id) && !special.get(id);
     }
 
     /** Whether an id is one byte of a run whose text is known only when the run has ended. */
     boolean isByte(int id) {
-        return id >= 0 && file.bytes().get(id);
+        return id >= 0 && bytes.get(id);
     }
 
     /** One more than the greatest token id, added tokens included. */
     public int vocabSize() {
-        return file.vocabSize();
+        return vocabSize;
     }
 
     private <T> T locked(LongFunction<T> call) {
         lock.readLock().lock();
         try {
             if (handle == 0) {
-                throw new IllegalStateException("tokenizer " + file.file() + " is closed");
+                throw new IllegalStateException("tokenizer " + file + " is closed");
             }
             return call.apply(handle);
         } finally {

@@ -9,19 +9,20 @@ import java.nio.file.Path;
 import java.util.BitSet;
 import java.util.Collection;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
-import java.util.function.Consumer;
+import java.util.function.BiConsumer;
 import java.util.regex.Pattern;
 
 /**
  * A {@code tokenizer.json} that is safe to hand to the native library, with what Java needs to know of it. The library
- * takes most malformed files with an error, but ends the process on some well-formed ones (a template that names a token
- * it does not define, a pattern that matches nothing): the parts, their fields and patterns are checked here first, and
- * only parts that decoder models use are let through.
+ * takes most malformed files with an error, but ends the process on some well-formed ones (a template that names a
+ * token it does not define, a pattern that matches nothing): the parts, their fields and patterns are checked here
+ * first, and only parts that decoder models use are let through.
  */
 final class TokenizerFile {
 
@@ -29,13 +30,31 @@ final class TokenizerFile {
     private static final long MAX_CONFIG_BYTES = 16 << 20;
     private static final int MAX_ID = 1_000_000;
 
-    private static final Set<String> NORMALIZERS = Set.of("NFC", "NFD", "NFKC", "NFKD", "Lowercase", "Strip",
-            "StripAccents", "Replace", "Prepend");
-    private static final Set<String> PRE_TOKENIZERS = Set.of("Split", "ByteLevel", "Digits", "Metaspace", "Whitespace",
-            "WhitespaceSplit", "Punctuation");
-    private static final Set<String> POST_PROCESSORS = Set.of("ByteLevel", "TemplateProcessing");
-    private static final Set<String> DECODERS = Set.of("ByteLevel", "Metaspace", "Replace", "ByteFallback", "Fuse",
-            "Strip");
+    private static final Set<String> ROOT_FIELDS = Set.of("version", "added_tokens", "normalizer", "pre_tokenizer",
+            "post_processor", "decoder", "model");
+    /** Supported parts and their fields. Normalizers that may leave nothing of an added token are not among them. */
+    private static final Map<String, Set<String>> NORMALIZERS = Map.of(
+            "NFC", Set.of(), "NFD", Set.of(), "NFKC", Set.of(), "NFKD", Set.of(), "Lowercase", Set.of(),
+            "Replace", Set.of("pattern", "content"),
+            "Prepend", Set.of("prepend"));
+    private static final Set<String> BYTE_LEVEL = Set.of("add_prefix_space", "trim_offsets", "use_regex");
+    private static final Set<String> METASPACE = Set.of("replacement", "prepend_scheme", "split", "add_prefix_space");
+    private static final Map<String, Set<String>> PRE_TOKENIZERS = Map.of(
+            "Split", Set.of("pattern", "behavior", "invert"),
+            "ByteLevel", BYTE_LEVEL,
+            "Digits", Set.of("individual_digits"),
+            "Metaspace", METASPACE,
+            "Whitespace", Set.of(), "WhitespaceSplit", Set.of(),
+            "Punctuation", Set.of("behavior"));
+    private static final Map<String, Set<String>> POST_PROCESSORS = Map.of(
+            "ByteLevel", BYTE_LEVEL,
+            "TemplateProcessing", Set.of("single", "pair", "special_tokens"));
+    private static final Map<String, Set<String>> DECODERS = Map.of(
+            "ByteLevel", BYTE_LEVEL,
+            "Metaspace", METASPACE,
+            "Replace", Set.of("pattern", "content"),
+            "ByteFallback", Set.of(), "Fuse", Set.of(),
+            "Strip", Set.of("content", "start", "stop"));
     /** A token that stands for one byte where the decoder falls back to bytes. */
     private static final Pattern BYTE = Pattern.compile("<0x[+0-9A-Fa-f][0-9A-Fa-f]>");
 
@@ -50,8 +69,7 @@ final class TokenizerFile {
 
     private TokenizerFile(JsonObject root, Path config) {
         this.root = root;
-        root.clear("truncation");
-        root.clear("padding");
+        root.retain(ROOT_FIELDS);
         readVocab(root.requireObject("model"));
         readAddedTokens(root.objects("added_tokens"));
         checkParts("normalizer", "normalizers", NORMALIZERS, this::checkNormalizer);
@@ -133,8 +151,8 @@ final class TokenizerFile {
     }
 
     /**
-     * The library gives an added token the id its text has in the vocabulary, or else the next free one, whatever the file
-     * says: a file that says otherwise would be encoded with other ids than it was trained with.
+     * The library gives an added token the id its text has in the vocabulary, or else the next free one, whatever the
+     * file says: where that says otherwise, text would be encoded with other ids than the model was trained with.
      */
     private void readAddedTokens(List<JsonObject> addedTokens) {
         int vocabCount = ids.size();
@@ -157,38 +175,46 @@ final class TokenizerFile {
         }
     }
 
-    private void checkParts(String key, String listKey, Set<String> types, Consumer<JsonObject> check) {
+    private void checkParts(
+            String key, String listKey, Map<String, Set<String>> types, BiConsumer<JsonObject, String> check) {
         root.object(key).ifPresent(part -> checkPart(part, listKey, types, check));
     }
 
-    private static void checkPart(JsonObject part, String listKey, Set<String> types, Consumer<JsonObject> check) {
+    /** Fields of other parts are dropped: the library goes by the fields it finds more than by the type. */
+    private static void checkPart(JsonObject part, String listKey, Map<String, Set<String>> types,
+            BiConsumer<JsonObject, String> check) {
         String type = part.requireString("type");
+        Set<String> fields = new HashSet<>(types.getOrDefault(type, Set.of(listKey)));
+        fields.add("type");
+        part.retain(fields);
         if (type.equals("Sequence")) {
             part.require(listKey);
             part.objects(listKey).forEach(inner -> checkPart(inner, listKey, types, check));
-        } else if (types.contains(type)) {
-            check.accept(part);
+        } else if (types.containsKey(type)) {
+            check.accept(part, type);
         } else {
-            throw part.wrong("type", "Sequence or one of " + types.stream().sorted().toList());
+            throw part.wrong("type", "Sequence or one of " + types.keySet().stream().sorted().toList());
         }
     }
 
-    private void checkNormalizer(JsonObject part) {
-        switch (part.requireString("type")) {
-            case "Replace" -> checkPattern(part);
+    private void checkNormalizer(JsonObject part, String type) {
+        switch (type) {
+            case "Replace" -> {
+                checkPattern(part);
+                requireText(part, "content");
+            }
             case "Prepend" -> requireText(part, "prepend");
             default -> { }
         }
     }
 
-    private void checkPreTokenizer(JsonObject part) {
-        if (part.requireString("type").equals("Split")) {
+    private void checkPreTokenizer(JsonObject part, String type) {
+        if (type.equals("Split")) {
             checkPattern(part);
         }
     }
 
-    private void checkDecoder(JsonObject part) {
-        String type = part.requireString("type");
+    private void checkDecoder(JsonObject part, String type) {
         if (joined && !type.equals("Fuse") && !type.equals("Strip")) {
             throw part.wrong("type", "before the decoder that joins the tokens");
         }
@@ -220,8 +246,8 @@ final class TokenizerFile {
         }
     }
 
-    private void checkPostProcessor(JsonObject part) {
-        if (part.requireString("type").equals("TemplateProcessing")) {
+    private void checkPostProcessor(JsonObject part, String type) {
+        if (type.equals("TemplateProcessing")) {
             JsonObject tokens = part.requireObject("special_tokens");
             for (String name : tokens.keys()) {
                 JsonObject token = tokens.requireObject(name);

@@ -61,16 +61,18 @@ class JsonTest {
     @Test
     void valuesAreBoundedAndNamed() throws IOException {
         JsonObject json = read("""
-                {"n": 7, "big": 9223372036854775808, "x": 1.5, "huge": 1e999, "s": "t", "no": null, "o": {"k": [1, "y"]}}""",
+                {"n": 7, "big": 9223372036854775808, "x": 1.5, "huge": 1e999, "s": "t", "no": null,
+                 "o": {"k": [1, "y"]}}""",
                 1000);
         assertThat(json.requireInteger("n", 7, 7)).isEqualTo(7);
         assertThat(json.integer("no", 0, 1)).isEmpty();
         assertThat(json.number("n", 0, 10, 3)).isEqualTo(7);
         assertThat(json.number("absent", 0, 10, 3)).isEqualTo(3);
-        assertThatThrownBy(() -> json.requireInteger("n", 0, 6)).hasMessageEndingWith("n is 7 but must be an integer from 0 to 6");
+        assertThatThrownBy(() -> json.requireInteger("n", 0, 6))
+                .hasMessageEndingWith("n is 7 but must be an integer from 0 to 6");
         assertThatThrownBy(() -> json.requireInteger("n", 8, 9)).hasMessageContaining("from 8 to 9");
         assertThatThrownBy(() -> json.requireInteger("big", 0, 6)).hasMessageContaining("big is 9223372036854775808");
-        assertThatThrownBy(() -> json.requireInteger("x", 0, 6)).hasMessageContaining("x is 1.5 but must be an integer");
+        assertThatThrownBy(() -> json.requireInteger("x", 0, 6)).hasMessageContaining("x is 1.5 but must be an int");
         assertThatThrownBy(() -> json.number("huge", 0, 6, 1)).hasMessageContaining("huge is ");
         assertThatThrownBy(() -> json.number("s", 0, 6, 1)).hasMessageContaining("s is \"t\" but must be a number");
         assertThatThrownBy(() -> json.require("no")).hasMessageContaining("no is missing");

@@ -156,14 +156,10 @@ class HandleTest {
     }
 
     private static void callUntilClosed(Partition partition, CountDownLatch running) {
-        boolean first = true;
+        running.countDown();
         try {
             while (true) {
                 assertThat(partition.describe(0)).contains("embedding");
-                if (first) {
-                    running.countDown();
-                    first = false;
-                }
             }
         } catch (IllegalStateException e) {
             assertThat(e).hasMessage("partition is closed");

@@ -11,10 +11,10 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Random;
-import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -81,36 +81,38 @@ class LibraryCacheTest {
         int writers = 8;
         CountDownLatch start = new CountDownLatch(writers + 1);
         try (ExecutorService pool = Executors.newFixedThreadPool(writers + 1)) {
-            Future<Integer> watcher = pool.submit(() -> {
+            Future<Boolean> watcher = pool.submit(() -> {
                 start.countDown();
                 start.await();
-                int seen = 0;
-                while (!done.get() || seen == 0) {
+                boolean onlyWhole = true;
+                while (!done.get()) {
                     try {
-                        assertThat(Files.readAllBytes(file)).isEqualTo(CONTENT);
-                        seen++;
+                        onlyWhole &= Arrays.equals(Files.readAllBytes(file), CONTENT);
                     } catch (NoSuchFileException e) {
                         Thread.onSpinWait(); // not yet there
                     }
                 }
-                return seen;
+                return onlyWhole;
             });
             List<Future<Path>> placed = new ArrayList<>();
-            Callable<Path> writer = () -> {
-                start.countDown();
-                start.await();
-                return new LibraryCache(CONTENT, "libintarsia.so").place(directory);
-            };
             for (int i = 0; i < writers; i++) {
-                placed.add(pool.submit(writer));
+                placed.add(pool.submit(() -> {
+                    start.countDown();
+                    start.await();
+                    return new LibraryCache(CONTENT, "libintarsia.so").place(directory);
+                }));
             }
-            for (Future<Path> path : placed) {
-                assertThat(path.get()).isEqualTo(file);
+            try {
+                for (Future<Path> path : placed) {
+                    assertThat(path.get()).isEqualTo(file);
+                }
+            } finally {
+                done.set(true);
             }
-            done.set(true);
-            assertThat(watcher.get()).isPositive();
+            assertThat(watcher.get()).as("the watcher saw nothing but whole files").isTrue();
         }
         assertThat(files()).containsExactly(file);
+        assertThat(file).hasBinaryContent(CONTENT);
     }
 
     @Test

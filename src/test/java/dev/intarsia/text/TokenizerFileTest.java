@@ -61,7 +61,7 @@ class TokenizerFileTest {
                 with("another model", "/model/type", "\"Unigram\"", "model.type is \"Unigram\" but must be BPE"),
                 with("model no object", "/model", "[]", "model is [] but must be an object"),
                 with("vocab no object", "/model/vocab", "[]", "model.vocab is []"),
-                with("negative id", "/model/vocab/!", "-1", "model.vocab.! is -1 but must be an integer from 0 to 999999"),
+                with("negative id", "/model/vocab/!", "-1", "model.vocab.! is -1 but must be an integer from 0 to"),
                 with("huge id", "/model/vocab/!", "4294967295", "model.vocab.! is 4294967295"),
                 with("fractional id", "/model/vocab/!", "0.0", "model.vocab.! is 0.0"),
                 with("id given twice", "/model/vocab/!", "7", "an id that no other token has"),
@@ -74,14 +74,14 @@ class TokenizerFileTest {
                 with("version", "/version", "\"9\"", "library refuses it: "),
                 with("added tokens no list", "/added_tokens", "{}", "added_tokens is {} but must be a list"),
                 with("added token no object", "/added_tokens", "[5]", "added_tokens[0] is 5"),
-                with("half an added token", "/added_tokens", "[{\"id\": 1, \"content\": \"\\\"\"}]", "library refuses it: "),
+                with("half an added token", "/added_tokens", "[{\"id\": 0, \"content\": \"!\"}]", "library refuses it: "),
                 added("added token with a gap", 5000, "zzz", "added_tokens[3].id is 5000 but must be 4096, the id of"),
                 added("added token under another id", 5, "!", "is 5 but must be 0, the id of \"!\""),
                 added("huge added token", 2_000_000_000, "zzz", "added_tokens[3].id is 2000000000"),
                 added("negative added token", -5, "zzz", "added_tokens[3].id is -5"),
                 with("normalizer no object", "/normalizer", "5", "normalizer is 5"),
                 with("normalizer without type", "/normalizer", "{}", "normalizer.type is missing"),
-                with("unknown normalizer", "/normalizer", "{\"type\": \"Foo\"}", "must be Sequence or one of [Lower"),
+                with("unknown normalizer", "/normalizer", "{\"type\": \"Foo\"}", "must be Sequence or one of [Low"),
                 with("precompiled normalizer", "/normalizer",
                         "{\"type\": \"Precompiled\", \"precompiled_charsmap\": \"AAAA\"}", "type is \"Precompiled\""),
                 with("unknown inside a sequence", "/normalizer",
@@ -89,6 +89,10 @@ class TokenizerFileTest {
                         "normalizer.normalizers[1].type is \"Foo\""),
                 with("sequence of nothing", "/normalizer", "{\"type\": \"Sequence\"}", "normalizers is missing"),
                 with("empty prepend", "/normalizer", "{\"type\": \"Prepend\", \"prepend\": \"\"}", "not empty"),
+                with("replace by nothing", "/normalizer",
+                        "{\"type\": \"Replace\", \"pattern\": {\"String\": \"a\"}, \"content\": \"\"}", "is not empty"),
+                with("template under another type", "/post_processor",
+                        template(start, "").replace("TemplateProcessing", "ByteLevel"), "library refuses it: "),
                 with("replace the empty text", "/normalizer", replace("{\"String\": \"\"}"), "not empty"),
                 with("replace by an empty pattern", "/normalizer", replace("{\"Regex\": \"\"}"), "empty text"),
                 with("replace what may be empty", "/normalizer", replace("{\"Regex\": \"x*\"}"), "empty text"),
@@ -98,21 +102,23 @@ class TokenizerFileTest {
                         "\"(a|aa)+$\"", "safe to run, but it repeats a group"),
                 with("pre-tokenizer of chunks of 0", "/pre_tokenizer", "{\"type\": \"FixedLength\", \"length\": 0}",
                         "pre_tokenizer.type is \"FixedLength\""),
-                with("undefined template token", "/post_processor", template(start, ""), "\"<s>\" but must be in special"),
+                with("undefined template token", "/post_processor", template(start, ""), "\"<s>\" but must be in sp"),
                 with("second text in a template for one", "/post_processor",
-                        template("{\"Sequence\": {\"id\": \"B\", \"type_id\": 0}}", ""), "\"B\" but must be one of [A]"),
+                        template("{\"Sequence\": {\"id\": \"B\", \"type_id\": 0}}", ""), "\"B\" but must be one of"),
                 with("template piece of no kind", "/post_processor", template("{}", ""), "Sequence is missing"),
                 with("template token out of bounds", "/post_processor",
-                        template(start, "\"<s>\": {\"id\": \"<s>\", \"ids\": [4096], \"tokens\": [\"<s>\"]}"), "ids is 4096"),
+                        template(start, "\"<s>\": {\"id\": \"<s>\", \"ids\": [4096], \"tokens\": [\"<s>\"]}"),
+                        "ids is 4096"),
                 with("template token of unequal lists", "/post_processor",
-                        template(start, "\"<s>\": {\"id\": \"<s>\", \"ids\": [1, 2], \"tokens\": [\"<s>\"]}"), "as many as"),
+                        template(start, "\"<s>\": {\"id\": \"<s>\", \"ids\": [1, 2], \"tokens\": [\"<s>\"]}"),
+                        "as many as"),
                 with("another post-processor", "/post_processor", "{\"type\": \"RobertaProcessing\"}", "type is \"Rob"),
                 with("decoder no object", "/decoder", "\"x\"", "decoder is \"x\""),
                 with("another decoder", "/decoder", "{\"type\": \"CTC\"}", "decoder.type is \"CTC\""),
                 with("decoder that strips the end", "/decoder",
                         "{\"type\": \"Strip\", \"content\": \" \", \"start\": 1, \"stop\": 1}", "decoder.stop is 1"),
                 with("decoder that rewrites joined text", "/decoder", "{\"type\": \"Sequence\", \"decoders\": ["
-                        + "{\"type\": \"Fuse\"}, " + replace("{\"String\": \"x\"}") + "]}", "before the decoder that joins"),
+                        + "{\"type\": \"Fuse\"}, " + replace("{\"String\": \"x\"}") + "]}", "before the decoder that"),
                 with("half a decoder", "/decoder", "{\"type\": \"ByteLevel\"}", "library refuses it: "));
     }
 
@@ -143,9 +149,12 @@ class TokenizerFileTest {
 
     /** In a name or a value, the first or the second half: the library would misread all text beside it. */
     @ParameterizedTest
-    @ValueSource(strings = {"\"\\ud83d\":1", "\"\\ude42\":1", "\"x\":\"\\ud83d\"", "\"x\":\"\\ude42\"", "\"x\":\"\\ud83d\\u0041\""})
+    @ValueSource(strings = {
+        "\"\\ud83d\":1", "\"\\ude42\":1",
+        "\"version\":\"\\ud83d\"", "\"version\":\"\\ude42\"", "\"version\":\"\\ud83dA\""
+    })
     void halfACharacterIsRefused(String field) {
-        String json = Tokenizers.holmesJson().toString().replace("\"version\"", field + ",\"version\"");
+        String json = Tokenizers.holmesJson().toString().replace("\"version\":\"1.0\"", field);
         assertThatThrownBy(() -> Tokenizers.open(temp, json)).isInstanceOf(CheckpointException.class)
                 .hasMessageContaining("surrogate");
     }

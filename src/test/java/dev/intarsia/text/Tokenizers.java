@@ -34,7 +34,7 @@ final class Tokenizers {
         return (ObjectNode) JSON.readTree(holmes().resolve("tokenizer.json").toFile());
     }
 
-    /** A tokenizer as Llama 2 has it: spaces as ▁, one put in front, byte fallback, a template that adds {@code <s>}. */
+    /** A tokenizer as Llama 2 has it: spaces as ▁, one more in front, byte fallback, {@code <s>} by a template. */
     static ObjectNode llamaJson() {
         ObjectNode root = (ObjectNode) JSON.readTree("""
                 {"version": "1.0", "truncation": null, "padding": null, "added_tokens": [],

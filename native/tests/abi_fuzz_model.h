@@ -1,0 +1,189 @@
+// A small decoder, the same every time, built and run through the C ABI alone.
+#pragma once
+
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "abi_fuzz.h"
+
+namespace intarsia::fuzz {
+
+// The sizes of the model, and those of its step.
+struct ModelSizes {
+    static constexpr uint32_t kHidden = 48, kHeads = 4, kKvHeads = 2, kHeadDim = 16, kVocabulary = 70, kLayers = 2;
+    static constexpr uint32_t kTokens = 8, kSequences = 2, kRows = 2, kBlocks = 3;
+};
+
+// A prefill of two sequences, and one token more of the second, on any step of the model. Each call may be refused.
+class Run : ModelSizes {
+public:
+    Run(intarsia_step *step, const std::vector<intarsia_executable *> &executables) : step_(step), executables_(executables) {}
+
+    // The prefill as a step that can begin.
+    void prepare() {
+        write<int32_t>(INTARSIA_BUFFER_TOKENS, {3, 14, 15, 9, 26, 53, 58, 69});
+        write<int32_t>(INTARSIA_BUFFER_POSITIONS, {0, 1, 2, 3, 4, 0, 1, 2});
+        write<int32_t>(INTARSIA_BUFFER_SLOTS, {16, 17, 18, 19, 20, 32, 33, 34});
+        write<int32_t>(INTARSIA_BUFFER_QUERY_STARTS, {0, 5, 8});
+        write<int32_t>(INTARSIA_BUFFER_LENGTHS, {5, 3});
+        write<int32_t>(INTARSIA_BUFFER_ROWS, {4, 7});
+        write<int32_t>(INTARSIA_BUFFER_BLOCK_TABLES, {1, 0, 0, 2, 0, 0});
+        write<intarsia_sampling>(INTARSIA_BUFFER_SAMPLING, {{0.8f, 0.9f, 20, 0, 7, 5}, {1, 1, 0, 0, 8, 3}});
+    }
+
+    // The bits of all logits and the tokens sampled; none if a call failed.
+    std::vector<uint32_t> bits() {
+        prepare();
+        execute(kTokens, kSequences, kRows);
+        if (!ok_) return {};
+        write<int32_t>(INTARSIA_BUFFER_TOKENS, {static_cast<int32_t>(bits_.back())});
+        write<int32_t>(INTARSIA_BUFFER_POSITIONS, {3});
+        write<int32_t>(INTARSIA_BUFFER_SLOTS, {35});
+        write<int32_t>(INTARSIA_BUFFER_QUERY_STARTS, {0, 1});
+        write<int32_t>(INTARSIA_BUFFER_LENGTHS, {4});
+        write<int32_t>(INTARSIA_BUFFER_ROWS, {0});
+        write<int32_t>(INTARSIA_BUFFER_BLOCK_TABLES, {2});
+        execute(1, 1, 1);
+        return ok_ ? bits_ : std::vector<uint32_t>();
+    }
+
+private:
+    bool succeeds(intarsia_status status) { return ok_ = ok_ && status == INTARSIA_OK; }
+
+    void *buffer(uint32_t kind) {
+        void *address = nullptr;
+        uint64_t bytes = 0;
+        return succeeds(intarsia_step_buffer(step_, kind, &address, &bytes)) ? address : nullptr;
+    }
+    template <class T> void write(uint32_t kind, std::initializer_list<T> values) {
+        if (void *address = buffer(kind)) std::memcpy(address, values.begin(), values.size() * sizeof(T));
+    }
+
+    void execute(uint32_t tokens, uint32_t sequences, uint32_t rows) {
+        if (!ok_ || !succeeds(intarsia_step_begin(step_, tokens, sequences, rows))) return;
+        for (uint32_t piece = 0; piece < executables_.size(); piece++)
+            if (!succeeds(intarsia_execute(step_, executables_[piece], piece))) return;
+        if (!succeeds(intarsia_sample(step_))) return;
+        const auto *logits = static_cast<const uint32_t *>(buffer(INTARSIA_BUFFER_LOGITS));
+        const auto *sampled = static_cast<const uint32_t *>(buffer(INTARSIA_BUFFER_SAMPLED));
+        bits_.insert(bits_.end(), logits, logits + size_t{rows} * kVocabulary);
+        bits_.insert(bits_.end(), sampled, sampled + rows);
+    }
+
+    intarsia_step *step_;
+    std::vector<intarsia_executable *> executables_;
+    std::vector<uint32_t> bits_;
+    bool ok_ = true;
+};
+
+class Model : public ModelSizes {
+public:
+    explicit Model(uint32_t precision = INTARSIA_PRECISION_BF16, uint32_t threads = 2) {
+        intarsia_device_options device{};
+        device.struct_size = sizeof device;
+        device.threads = threads;
+        must(intarsia_device_open(&device, &this->device));
+        must(intarsia_weights_create(this->device, precision, &weights));
+        build();
+        const uint32_t splitting[] = {INTARSIA_OP_CACHE_APPEND, INTARSIA_OP_ATTENTION};
+        must(intarsia_graph_split(graph, splitting, 2, &partition));
+        intarsia_partition_info info{};
+        info.struct_size = sizeof info;
+        must(intarsia_partition_query(partition, &info));
+        for (uint32_t piece = 0; piece < info.pieces; piece++) {
+            const intarsia_compile_options compile{sizeof compile, 1, kTokens, 0};
+            must(intarsia_compile(partition, piece, &compile, &executables.emplace_back()));
+        }
+        const intarsia_kv_options kv{sizeof kv, precision, kLayers, kKvHeads, kHeadDim, kBlocks};
+        must(intarsia_kv_create(this->device, &kv, &cache));
+        const intarsia_step_options options{sizeof options, kTokens, kSequences, kRows, kBlocks, 0};
+        must(intarsia_step_create(partition, cache, &options, &step));
+    }
+    Model(const Model &) = delete;
+    ~Model() {
+        intarsia_device_destroy(device);
+        intarsia_weights_destroy(weights);
+        intarsia_graph_destroy(graph);
+        intarsia_partition_destroy(partition);
+        for (intarsia_executable *executable : executables) intarsia_executable_destroy(executable);
+        intarsia_kv_destroy(cache);
+        intarsia_step_destroy(step);
+    }
+
+    // The bits of a run of its own step.
+    std::vector<uint32_t> run() {
+        std::vector<uint32_t> bits = Run(step, executables).bits();
+        EXPECT_FALSE(bits.empty()) << intarsia_last_error();
+        return bits;
+    }
+
+    intarsia_device *device = nullptr;
+    intarsia_weights *weights = nullptr;
+    intarsia_graph *graph = nullptr;
+    intarsia_partition *partition = nullptr;
+    std::vector<intarsia_executable *> executables; // of each piece
+    intarsia_kv_cache *cache = nullptr;
+    intarsia_step *step = nullptr;
+
+private:
+    static void must(intarsia_status status) { ASSERT_EQ(status, INTARSIA_OK) << intarsia_last_error(); }
+
+    uint32_t weight(uint32_t n, uint32_t k) {
+        std::vector<float> data(size_t{n} * std::max(k, 1u));
+        for (float &element : data) element = random_.uniform(-1, 1) / std::sqrt(static_cast<float>(std::max(k, 1u)));
+        const int64_t dims[] = {n, k};
+        uint32_t id = INTARSIA_NONE;
+        must(intarsia_weights_add(weights, std::to_string(added_++).c_str(), INTARSIA_DTYPE_F32, dims, k == 0 ? 1 : 2, data.data(),
+                                  data.size() * sizeof(float), &id));
+        return id;
+    }
+    uint32_t linear(uint32_t x, uint32_t n, uint32_t k) {
+        uint32_t value = INTARSIA_NONE;
+        must(intarsia_graph_linear(graph, x, weight(n, k), INTARSIA_NONE, &value));
+        return value;
+    }
+    uint32_t norm(uint32_t x, uint32_t n) {
+        uint32_t value = INTARSIA_NONE;
+        must(intarsia_graph_rms_norm(graph, x, weight(n, 0), 1e-6f, &value));
+        return value;
+    }
+
+    void build() {
+        const intarsia_graph_options options{sizeof options, 0, 0, 0};
+        must(intarsia_graph_create(weights, &options, &graph));
+        uint32_t inputs[4];
+        for (uint32_t i = 0; i < 4; i++) must(intarsia_graph_input(graph, i, &inputs[i]));
+        const uint32_t embedding = weight(kVocabulary, kHidden);
+        uint32_t x = 0, table = 0;
+        must(intarsia_graph_embedding(graph, inputs[INTARSIA_INPUT_TOKENS], embedding, &x));
+        must(intarsia_graph_rope_table(graph, inputs[INTARSIA_INPUT_POSITIONS], weight(kHeadDim / 2, 0), 1, &table));
+        for (uint32_t layer = 0; layer < kLayers; layer++) {
+            const uint32_t normed = norm(x, kHidden);
+            uint32_t q = norm(linear(normed, kHeads * kHeadDim, kHidden), kHeadDim);
+            uint32_t k = norm(linear(normed, kKvHeads * kHeadDim, kHidden), kHeadDim);
+            const uint32_t v = linear(normed, kKvHeads * kHeadDim, kHidden);
+            must(intarsia_graph_rope(graph, q, table, &q));
+            must(intarsia_graph_rope(graph, k, table, &k));
+            must(intarsia_graph_cache_append(graph, k, v, inputs[INTARSIA_INPUT_SLOTS], layer, kKvHeads));
+            const intarsia_attention_options attention{sizeof attention, layer, kHeads, kKvHeads, kHeadDim, 0, 0.25f, 0};
+            must(intarsia_graph_attention(graph, q, &attention, &q));
+            must(intarsia_graph_add(graph, x, linear(q, kHidden, kHeads * kHeadDim), &x));
+            const uint32_t inner = norm(x, kHidden);
+            uint32_t gated = 0;
+            const uint32_t gate = linear(inner, 80, kHidden), up = linear(inner, 80, kHidden);
+            must(intarsia_graph_silu_mul(graph, gate, up, &gated));
+            must(intarsia_graph_add(graph, x, linear(gated, kHidden, 80), &x));
+        }
+        must(intarsia_graph_select_rows(graph, x, inputs[INTARSIA_INPUT_ROWS], &x));
+        uint32_t logits = 0;
+        must(intarsia_graph_linear(graph, norm(x, kHidden), embedding, INTARSIA_NONE, &logits));
+        must(intarsia_graph_output(graph, logits));
+    }
+
+    Random random_{20};
+    uint32_t added_ = 0;
+};
+
+} // namespace intarsia::fuzz
