@@ -117,6 +117,7 @@ typedef struct intarsia_partition intarsia_partition;
 typedef struct intarsia_executable intarsia_executable;
 typedef struct intarsia_kv_cache intarsia_kv_cache;
 typedef struct intarsia_step intarsia_step;
+typedef struct intarsia_recording intarsia_recording;
 
 /* ---------------------------------------------------------------------------------------------------------------- library */
 
@@ -367,6 +368,43 @@ INTARSIA_API intarsia_status intarsia_step_begin(intarsia_step *step, uint32_t t
 INTARSIA_API intarsia_status intarsia_execute(intarsia_step *step, intarsia_executable *executable, uint32_t piece);
 /* Samples every row of the step from its logits as INTARSIA_BUFFER_SAMPLING says into INTARSIA_BUFFER_SAMPLED. */
 INTARSIA_API intarsia_status intarsia_sample(intarsia_step *step);
+
+/* ------------------------------------------------------------------------------------------------------- record, replay */
+
+enum intarsia_record_flag {
+    INTARSIA_RECORD_SAMPLE = 1 /* the recording ends with intarsia_sample */
+};
+
+typedef struct intarsia_recording_info {
+    uint32_t struct_size;
+    uint32_t tokens;      /* sizes of the steps that it serves, padding included; 0 = any, none of its pieces is over that dimension */
+    uint32_t rows;
+    uint32_t samples;     /* 1 if it ends with sampling */
+    uint32_t kernels;     /* kernel calls of one replay */
+    uint32_t reserved;
+    uint64_t bytes;       /* of the resolved calls */
+    uint64_t arena_bytes; /* scratch it needs; recordings of one step share one arena, as large as the largest */
+} intarsia_recording_info;
+
+/*
+ * Resolves what executing `count` pieces of the step that was begun would run, piece i with executables[i], into a recording of exactly its
+ * numbers of tokens and rows, as far as its pieces are over them; runs nothing. The number of sequences and all that the step buffers hold is read at replay. Record large
+ * sizes first: the arena then never has to grow, and all recordings share one.
+ */
+INTARSIA_API intarsia_status intarsia_record(intarsia_step *step, const uint32_t *pieces, intarsia_executable *const *executables,
+                                             uint32_t count, uint32_t flags, intarsia_recording **out_recording);
+INTARSIA_API void intarsia_recording_destroy(intarsia_recording *recording);
+INTARSIA_API intarsia_status intarsia_recording_query(intarsia_recording *recording, intarsia_recording_info *out_info);
+/* Runs a recording within a step that was begun with its numbers of tokens and rows. */
+INTARSIA_API intarsia_status intarsia_replay(intarsia_step *step, intarsia_recording *recording);
+/* intarsia_step_begin with the recording's tokens and rows, and intarsia_replay, in one call: for recordings of whole steps. */
+INTARSIA_API intarsia_status intarsia_replay_step(intarsia_step *step, intarsia_recording *recording, uint32_t sequences);
+/*
+ * intarsia_replay with a clock around every kernel: out_nanoseconds[i] is how long the slowest thread of the team was in call i. Sampling counts
+ * as one more call. `count` is the number of calls.
+ */
+INTARSIA_API intarsia_status intarsia_replay_profile(intarsia_step *step, intarsia_recording *recording, uint64_t *out_nanoseconds,
+                                                     uint32_t count);
 
 #ifdef __cplusplus
 }

@@ -158,8 +158,8 @@ struct Attention {
             for (uint32_t i = 0; i < 64; ++i) {
                 if (seen(i)) {
                     p[i] = exp(p[i] - block_top);
-                    p[i] = bf16 ? as_bf16(p[i]) : p[i];
                     lanes[i % 16] += p[i];
+                    p[i] = bf16 ? as_bf16(p[i]) : p[i];
                 }
             }
             const float block_sum = tree(lanes);

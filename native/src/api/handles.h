@@ -34,6 +34,7 @@ INTARSIA_TARGET(intarsia_partition, Partition, 4, "partition");
 INTARSIA_TARGET(intarsia_executable, Executable, 5, "executable");
 INTARSIA_TARGET(intarsia_kv_cache, KvCache, 6, "KV cache");
 INTARSIA_TARGET(intarsia_step, Locked<Step>, 7, "step");
+INTARSIA_TARGET(intarsia_recording, Recording, 8, "recording");
 #undef INTARSIA_TARGET
 
 // A ticket for an object. Throws std::bad_alloc.

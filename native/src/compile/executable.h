@@ -24,7 +24,7 @@ struct Patch {
         EXTERNAL,     // pointer to external value `index` of the binding
         WEIGHT,       // pointer to the data of weight `index` of the binding
         KV_LAYER,     // KvLayer of layer `index` of the binding
-        SEQUENCES,    // uint32_t number of sequences
+        SEQUENCES,    // pointer to the uint32_t number of sequences
         QUERY_STARTS, // pointers to the step's attention metadata
         LENGTHS,
         BLOCK_TABLES,

@@ -139,7 +139,7 @@ struct QkvArgs {
 };
 
 // Causal grouped-query attention. Each row works through key blocks of 64 absolute positions: scores by the dot product of the
-// precision times scale; m = their maximum, p = exp(score - m), in BF16 rounded; l = sum p (16 lanes as in NormArgs); o = p V by the dot product of the
+// precision times scale; m = their maximum, p = exp(score - m); l = sum p (16 lanes as in NormArgs); in BF16 p is then rounded; o = p V by the dot product of the
 // precision over positions. Blocks are merged in rising order: M = max(m, m'), l = l exp(m - M) + l' exp(m' - M), o likewise. Positions that are
 // masked or past the length are never read into a sum.
 struct AttentionArgs {
@@ -151,7 +151,7 @@ struct AttentionArgs {
     uint32_t heads;
     uint32_t window; // 0 = none
     float scale;
-    uint32_t sequences;
+    const uint32_t *sequences;   // how many; behind a pointer, so that resolved arguments serve steps with any number
     const int32_t *query_starts; // [sequences + 1]; rows of out past the last are set to zero
     const int32_t *lengths;      // [sequences]
     const int32_t *block_tables; // [sequences, max_blocks]

@@ -14,7 +14,7 @@ template <class V, Storage S> class Attention {
 public:
     static void run(const AttentionArgs &args, Share share) {
         const Rows out = {args.out, args.heads * args.cache.head_dim, args.out_storage};
-        for (uint32_t row = args.query_starts[args.sequences] + share.index; row < args.n; row += share.count) {
+        for (uint32_t row = args.query_starts[*args.sequences] + share.index; row < args.n; row += share.count) {
             for (uint32_t at = 0; at < out.width; at += 16) {
                 out.put(row, at, V::all(0), out.width - at);
             }
@@ -24,7 +24,7 @@ public:
         const uint32_t heads = least(group, most);
         const uint32_t tokens = most / heads;
         uint32_t unit = 0; // dealt round, for later tokens see more keys
-        for (uint32_t sequence = 0; sequence < args.sequences; ++sequence) {
+        for (uint32_t sequence = 0; sequence < *args.sequences; ++sequence) {
             const uint32_t end = args.query_starts[sequence + 1];
             for (uint32_t token = args.query_starts[sequence]; token < end; token += tokens) {
                 for (uint32_t head = 0; head < args.heads; head += least(heads, group - head % group)) {
@@ -173,12 +173,13 @@ private:
         maximum = top.max();
         V total = V::all(0);
         for (uint32_t i = 0; i < kKeys; i += 16) {
-            V e = exp(V::load(p + i) - V::all(maximum));
-            if constexpr (S == Storage::BF16) {
-                e = e.rounded();
-            }
-            e.store(p + i);
+            const V e = exp(V::load(p + i) - V::all(maximum));
             total = total + e;
+            if constexpr (S == Storage::BF16) {
+                e.rounded().store(p + i);
+            } else {
+                e.store(p + i);
+            }
         }
         sum = total.sum();
     }

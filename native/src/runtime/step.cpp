@@ -1,6 +1,7 @@
 #include "runtime/step.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include "runtime/error.h"
@@ -11,65 +12,18 @@ namespace {
 
 constexpr uint32_t kMost = 1u << 24; // of tokens, sequences, rows and blocks of a step
 
+std::atomic<uint64_t> steps{0}; // made so far; their ids are never used again
+
 uint64_t aligned(uint64_t bytes) { return (bytes + 63) / 64 * 64; }
 
 void check_size(const char *field, uint32_t value) {
     if (value < 1 || value > kMost) fail(INTARSIA_INVALID_ARGUMENT, "step: %s is %u, not in 1..%u", field, value, kMost);
 }
 
-// Every member of the team runs all calls in order, its share of each, and meets the others after each.
-struct Run {
-    const cpu::Kernels &kernels;
-    Team &team;
-    const std::vector<KernelArgs> &calls;
-    size_t count;
-};
-
-struct Invoke {
-    const cpu::Kernels &kernels;
-    cpu::Share share;
-    void operator()(const cpu::EmbeddingArgs &a) const { kernels.embedding(a, share); }
-    void operator()(const cpu::NormArgs &a) const { kernels.norm(a, share); }
-    void operator()(const cpu::LinearArgs &a) const { kernels.linear(a, share); }
-    void operator()(const cpu::RopeTableArgs &a) const { kernels.rope_table(a, share); }
-    void operator()(const cpu::QkvArgs &a) const { kernels.qkv(a, share); }
-    void operator()(const cpu::AttentionArgs &a) const { kernels.attention(a, share); }
-    void operator()(const cpu::SiluMulArgs &a) const { kernels.silu_mul(a, share); }
-    void operator()(const cpu::AddArgs &a) const { kernels.add(a, share); }
-    void operator()(const cpu::SelectRowsArgs &a) const { kernels.select_rows(a, share); }
-    void operator()(const cpu::RoundArgs &a) const { kernels.round(a, share); }
-};
-
-void run_member(void *context, uint32_t member) {
-    const Run &run = *static_cast<Run *>(context);
-    const Invoke invoke{run.kernels, {member, run.team.threads()}};
-    for (size_t i = 0; i < run.count; i++) {
-        if (i != 0) run.team.barrier();
-        std::visit(invoke, run.calls[i]);
-    }
-}
-
-struct SampleRun {
-    const float *logits;
-    uint32_t vocabulary;
-    const intarsia_sampling *sampling;
-    int32_t *sampled;
-    uint32_t rows;
-    uint32_t members;
-    std::vector<SamplerScratch> &scratch;
-};
-
-void sample_member(void *context, uint32_t member) {
-    const SampleRun &run = *static_cast<SampleRun *>(context);
-    for (uint32_t row = member; row < run.rows; row += run.members)
-        run.sampled[row] = static_cast<int32_t>(
-            sample(run.logits + uint64_t{row} * run.vocabulary, run.vocabulary, run.sampling[row], run.scratch[member]));
-}
-
 } // namespace
 
 Step::Step(std::shared_ptr<Partition> partition, std::shared_ptr<KvCache> cache, Sizes sizes)
-    : partition_(std::move(partition)), cache_(std::move(cache)), device_(partition_->graph()->weights()->device()), sizes_(sizes) {
+    : id_(++steps), partition_(std::move(partition)), cache_(std::move(cache)), device_(partition_->graph()->weights()->device()), sizes_(sizes) {
     check_size("max_tokens", sizes.max_tokens);
     check_size("max_sequences", sizes.max_sequences);
     check_size("max_rows", sizes.max_rows);
@@ -102,6 +56,7 @@ Step::Step(std::shared_ptr<Partition> partition, std::shared_ptr<KvCache> cache,
     const Weights &weights = *graph.weights();
     for (uint32_t id = 0, size = weights.size(); id < size; id++) weights_.push_back(weights.at(id).memory.data());
     // Sampling runs on the team, where nothing may throw: all it needs is allocated here.
+    arena_ = std::make_shared<Memory>();
     scratch_.resize(device_->team().threads());
     for (SamplerScratch &scratch : scratch_) {
         scratch.weights.reserve(logits_width_);
@@ -130,7 +85,7 @@ Step::Buffer Step::buffer(uint32_t kind) const {
 }
 
 uint64_t Step::bytes() const {
-    uint64_t total = memory_.bytes() + arena_.bytes();
+    uint64_t total = memory_.bytes() + arena_->bytes();
     for (const Memory &slot : slots_) total += slot.bytes();
     return total;
 }
@@ -227,11 +182,11 @@ void Step::resolve(const Instruction &instruction, const Binding &binding, uint3
         const auto put = [&](const auto &value) { std::memcpy(args + patch.at, &value, sizeof value); };
         switch (patch.kind) {
         case Patch::Kind::SIZE: put(n); break;
-        case Patch::Kind::ARENA: put(arena_.data() + patch.index); break;
+        case Patch::Kind::ARENA: put(arena_->data() + patch.index); break;
         case Patch::Kind::EXTERNAL: put(external(binding.values[patch.index])); break;
         case Patch::Kind::WEIGHT: put(weights_[binding.weights[patch.index]]); break;
         case Patch::Kind::KV_LAYER: put(cache_->layer(binding.layers[patch.index])); break;
-        case Patch::Kind::SEQUENCES: put(sequences_); break;
+        case Patch::Kind::SEQUENCES: put(&sequences_); break;
         case Patch::Kind::QUERY_STARTS: put(buffers_[INTARSIA_BUFFER_QUERY_STARTS].address); break;
         case Patch::Kind::LENGTHS: put(buffers_[INTARSIA_BUFFER_LENGTHS].address); break;
         case Patch::Kind::BLOCK_TABLES: put(buffers_[INTARSIA_BUFFER_BLOCK_TABLES].address); break;
@@ -240,39 +195,78 @@ void Step::resolve(const Instruction &instruction, const Binding &binding, uint3
     }
 }
 
-void Step::execute(const Executable &executable, uint32_t index) {
-    if (!begun_) fail(INTARSIA_INVALID_STATE, "execute: no step was begun");
-    const Piece &piece = partition_->piece(index);
+size_t Step::resolve(const Part &part, std::vector<KernelArgs> &calls, size_t at) {
+    if (!begun_) fail(INTARSIA_INVALID_STATE, "no step was begun");
+    const Executable &executable = *part.executable;
+    const Piece &piece = partition_->piece(part.piece);
     if (executable.partition() != partition_)
-        fail(INTARSIA_INVALID_ARGUMENT, "execute: the executable was compiled from another partition than the step's");
+        fail(INTARSIA_INVALID_ARGUMENT, "the executable was compiled from another partition than the step's");
     if (executable.class_id() != piece.class_id)
-        fail(INTARSIA_INVALID_ARGUMENT, "execute: piece %u is of class %u, but the executable is of class %u", index, piece.class_id,
+        fail(INTARSIA_INVALID_ARGUMENT, "piece %u is of class %u, but the executable is of class %u", part.piece, piece.class_id,
              executable.class_id());
     const uint32_t n = piece.dim == Dim::TOKENS ? tokens_ : rows_;
     if (n < executable.lo() || n > executable.hi())
-        fail(INTARSIA_INVALID_ARGUMENT, "execute: piece %u has %u %s, but the executable was compiled for (%u, %u)", index, n,
+        fail(INTARSIA_INVALID_ARGUMENT, "piece %u has %u %s, but the executable was compiled for (%u, %u)", part.piece, n,
              piece.dim == Dim::TOKENS ? "tokens" : "rows", executable.lo(), executable.hi());
 
-    if (executable.arena_bytes() > arena_.bytes()) arena_ = Memory(executable.arena_bytes(), "the arena of an executable");
+    if (executable.arena_bytes() > arena_->bytes())
+        arena_ = std::make_shared<Memory>(executable.arena_bytes(), "the arena of an executable");
     const std::vector<Instruction> &instructions = executable.instructions();
-    if (calls_.size() < instructions.size()) calls_.resize(instructions.size());
-    for (size_t i = 0; i < instructions.size(); i++) resolve(instructions[i], piece.binding, n, calls_[i]);
-    Run run{device_->kernels(), device_->team(), calls_, instructions.size()};
-    device_->team().run(run_member, &run);
+    if (calls.size() < at + instructions.size()) calls.resize(at + instructions.size());
+    for (const Instruction &instruction : instructions) resolve(instruction, piece.binding, n, calls[at++]);
+    return at;
+}
+
+void Step::execute(const Executable &executable, uint32_t piece) {
+    const size_t count = resolve({&executable, piece}, calls_, 0);
+    run_calls(*device_, calls_.data(), count, nullptr, nullptr);
+}
+
+SampleJob Step::sample_job() {
+    if (!begun_) fail(INTARSIA_INVALID_STATE, "no step was begun");
+    if (logits_width_ == 0) fail(INTARSIA_INVALID_STATE, "the graph has no output to sample from");
+    const auto *sampling = view<intarsia_sampling>(INTARSIA_BUFFER_SAMPLING);
+    for (uint32_t row = 0; row < rows_; row++) check_sampling(sampling[row], row);
+    return {view<float>(INTARSIA_BUFFER_LOGITS), logits_width_, sampling, view<int32_t>(INTARSIA_BUFFER_SAMPLED), rows_, scratch_};
 }
 
 void Step::sample() {
-    if (!begun_) fail(INTARSIA_INVALID_STATE, "sample: no step was begun");
-    if (logits_width_ == 0) fail(INTARSIA_INVALID_STATE, "sample: the graph has no output");
-    const auto *sampling = view<intarsia_sampling>(INTARSIA_BUFFER_SAMPLING);
-    for (uint32_t row = 0; row < rows_; row++) check_sampling(sampling[row], row);
-    SampleRun run{view<float>(INTARSIA_BUFFER_LOGITS), logits_width_, sampling, view<int32_t>(INTARSIA_BUFFER_SAMPLED), rows_,
-                  device_->team().threads(), scratch_};
-    if (rows_ == 1) {
-        const FloatMode mode;
-        sample_member(&run, 0);
-    } else if (rows_ > 1) {
-        device_->team().run(sample_member, &run);
+    SampleJob job = sample_job();
+    if (rows_ != 0) run_calls(*device_, nullptr, 0, &job, nullptr);
+}
+
+std::shared_ptr<Recording> Step::record(const std::vector<Part> &parts, bool samples) {
+    if (parts.empty()) fail(INTARSIA_INVALID_ARGUMENT, "a recording needs at least one piece");
+    if (samples && logits_width_ == 0) fail(INTARSIA_INVALID_STATE, "the graph has no output to sample from");
+    // The arena first, at its final size: addresses into it are what a recording is made of.
+    uint64_t arena_bytes = 0;
+    std::vector<KernelArgs> calls;
+    for (const Part &part : parts) {
+        resolve(part, calls, 0);
+        arena_bytes = std::max(arena_bytes, part.executable->arena_bytes());
+    }
+    size_t count = 0;
+    bool over[2] = {false, samples}; // tokens, rows
+    for (const Part &part : parts) {
+        count = resolve(part, calls, count);
+        over[static_cast<int>(partition_->piece(part.piece).dim)] = true;
+    }
+    calls.resize(count);
+    return std::make_shared<Recording>(id_, over[0] ? tokens_ : 0, over[1] ? rows_ : 0, samples, arena_, arena_bytes, std::move(calls));
+}
+
+void Step::replay(const Recording &recording, uint64_t *nanoseconds) {
+    if (recording.step() != id_) fail(INTARSIA_INVALID_ARGUMENT, "the recording was made with another step");
+    if (!begun_) fail(INTARSIA_INVALID_STATE, "no step was begun");
+    if ((recording.tokens() != 0 && recording.tokens() != tokens_) || (recording.rows() != 0 && recording.rows() != rows_))
+        fail(INTARSIA_INVALID_ARGUMENT, "the step has %u tokens and %u rows, but the recording is of %u and %u", tokens_, rows_,
+             recording.tokens(), recording.rows());
+    const std::vector<KernelArgs> &calls = recording.calls();
+    if (recording.samples() && rows_ != 0) {
+        SampleJob job = sample_job();
+        run_calls(*device_, calls.data(), calls.size(), &job, nanoseconds);
+    } else {
+        run_calls(*device_, calls.data(), calls.size(), nullptr, nanoseconds);
     }
 }
 

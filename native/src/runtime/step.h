@@ -1,4 +1,4 @@
-// One step's buffers, and the execution of compiled pieces over them.
+// One step's buffers, and the execution of compiled pieces over them: at once, or recorded and replayed.
 #pragma once
 
 #include <memory>
@@ -6,7 +6,8 @@
 
 #include "compile/executable.h"
 #include "runtime/kv_cache.h"
-#include "runtime/sampler.h"
+#include "runtime/recording.h"
+#include "runtime/run.h"
 
 namespace intarsia {
 
@@ -33,14 +34,26 @@ public:
     void execute(const Executable &executable, uint32_t piece);
     void sample();
 
+    struct Part {
+        const Executable *executable;
+        uint32_t piece;
+    };
+    std::shared_ptr<Recording> record(const std::vector<Part> &parts, bool samples);
+    // nanoseconds: see run_calls; null, or as many as the recording has calls, and one more if it samples.
+    void replay(const Recording &recording, uint64_t *nanoseconds = nullptr);
+
 private:
     template <typename T> T *view(uint32_t kind) const { return reinterpret_cast<T *>(static_cast<std::byte *>(buffer(kind).address)); }
     void check_cache() const;
     void check_tokens(uint32_t tokens) const;
     void check_sequences(uint32_t tokens, uint32_t sequences) const;
     void *external(uint32_t value) const;
+    // Checks that a piece can be run now, makes the arena large enough and puts the resolved calls at calls[at] and following.
+    size_t resolve(const Part &part, std::vector<KernelArgs> &calls, size_t at);
     void resolve(const Instruction &instruction, const Binding &binding, uint32_t n, KernelArgs &out) const;
+    SampleJob sample_job();
 
+    const uint64_t id_; // of this step alone, among all of the process
     std::shared_ptr<Partition> partition_;
     std::shared_ptr<KvCache> cache_;
     std::shared_ptr<Device> device_;
@@ -51,8 +64,8 @@ private:
     Memory memory_;                // the step buffers
     std::vector<Memory> slots_;    // values that cross pieces
     std::vector<const void *> weights_; // data of each weight of the set, by id
-    Memory arena_;                 // scratch of the executable that runs; as large as the largest one seen
-    std::vector<KernelArgs> calls_;
+    std::shared_ptr<Memory> arena_; // scratch of what runs, as large as the largest executable seen; recordings keep the one they were made with
+    std::vector<KernelArgs> calls_; // of the last execute; kept so that a step allocates nothing
     std::vector<SamplerScratch> scratch_; // of each member of the team
     bool begun_ = false;
     uint32_t tokens_ = 0, sequences_ = 0, rows_ = 0;

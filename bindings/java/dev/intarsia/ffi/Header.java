@@ -7,5 +7,5 @@ public final class Header {
     private Header() {}
 
     /** SHA-256 of intarsia.h, to be compared with intarsia_header_hash(). */
-    public static final String SHA256 = "acbbde5f0e1a30426081ed3a18732eb26c37f598df2a47a0a42067f7ba221520";
+    public static final String SHA256 = "0bc63afc4532f474b602145097c700165824477b08fc03d9dae7138206b08737";
 }

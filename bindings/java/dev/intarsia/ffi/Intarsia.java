@@ -3409,6 +3409,386 @@ public class Intarsia extends Symbols {
            throw new AssertionError("should not reach here", ex$);
         }
     }
+    private static final int INTARSIA_RECORD_SAMPLE = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum intarsia_record_flag.INTARSIA_RECORD_SAMPLE = 1
+     * }
+     */
+    public static int INTARSIA_RECORD_SAMPLE() {
+        return INTARSIA_RECORD_SAMPLE;
+    }
+
+    private static class intarsia_record {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Intarsia.C_INT,
+            Intarsia.C_POINTER,
+            Intarsia.C_POINTER,
+            Intarsia.C_POINTER,
+            Intarsia.C_INT,
+            Intarsia.C_INT,
+            Intarsia.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("intarsia_record");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_record(intarsia_step *step, const uint32_t *pieces, intarsia_executable *const *executables, uint32_t count, uint32_t flags, intarsia_recording **out_recording)
+     * }
+     */
+    public static FunctionDescriptor intarsia_record$descriptor() {
+        return intarsia_record.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_record(intarsia_step *step, const uint32_t *pieces, intarsia_executable *const *executables, uint32_t count, uint32_t flags, intarsia_recording **out_recording)
+     * }
+     */
+    public static MethodHandle intarsia_record$handle() {
+        return intarsia_record.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_record(intarsia_step *step, const uint32_t *pieces, intarsia_executable *const *executables, uint32_t count, uint32_t flags, intarsia_recording **out_recording)
+     * }
+     */
+    public static MemorySegment intarsia_record$address() {
+        return intarsia_record.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * intarsia_status intarsia_record(intarsia_step *step, const uint32_t *pieces, intarsia_executable *const *executables, uint32_t count, uint32_t flags, intarsia_recording **out_recording)
+     * }
+     */
+    public static int intarsia_record(MemorySegment step, MemorySegment pieces, MemorySegment executables, int count, int flags, MemorySegment out_recording) {
+        var mh$ = intarsia_record.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("intarsia_record", step, pieces, executables, count, flags, out_recording);
+            }
+            return (int)mh$.invokeExact(step, pieces, executables, count, flags, out_recording);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class intarsia_recording_destroy {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
+            Intarsia.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("intarsia_recording_destroy");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * void intarsia_recording_destroy(intarsia_recording *recording)
+     * }
+     */
+    public static FunctionDescriptor intarsia_recording_destroy$descriptor() {
+        return intarsia_recording_destroy.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * void intarsia_recording_destroy(intarsia_recording *recording)
+     * }
+     */
+    public static MethodHandle intarsia_recording_destroy$handle() {
+        return intarsia_recording_destroy.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * void intarsia_recording_destroy(intarsia_recording *recording)
+     * }
+     */
+    public static MemorySegment intarsia_recording_destroy$address() {
+        return intarsia_recording_destroy.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * void intarsia_recording_destroy(intarsia_recording *recording)
+     * }
+     */
+    public static void intarsia_recording_destroy(MemorySegment recording) {
+        var mh$ = intarsia_recording_destroy.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("intarsia_recording_destroy", recording);
+            }
+            mh$.invokeExact(recording);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class intarsia_recording_query {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Intarsia.C_INT,
+            Intarsia.C_POINTER,
+            Intarsia.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("intarsia_recording_query");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_recording_query(intarsia_recording *recording, intarsia_recording_info *out_info)
+     * }
+     */
+    public static FunctionDescriptor intarsia_recording_query$descriptor() {
+        return intarsia_recording_query.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_recording_query(intarsia_recording *recording, intarsia_recording_info *out_info)
+     * }
+     */
+    public static MethodHandle intarsia_recording_query$handle() {
+        return intarsia_recording_query.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_recording_query(intarsia_recording *recording, intarsia_recording_info *out_info)
+     * }
+     */
+    public static MemorySegment intarsia_recording_query$address() {
+        return intarsia_recording_query.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * intarsia_status intarsia_recording_query(intarsia_recording *recording, intarsia_recording_info *out_info)
+     * }
+     */
+    public static int intarsia_recording_query(MemorySegment recording, MemorySegment out_info) {
+        var mh$ = intarsia_recording_query.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("intarsia_recording_query", recording, out_info);
+            }
+            return (int)mh$.invokeExact(recording, out_info);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class intarsia_replay {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Intarsia.C_INT,
+            Intarsia.C_POINTER,
+            Intarsia.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("intarsia_replay");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_replay(intarsia_step *step, intarsia_recording *recording)
+     * }
+     */
+    public static FunctionDescriptor intarsia_replay$descriptor() {
+        return intarsia_replay.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_replay(intarsia_step *step, intarsia_recording *recording)
+     * }
+     */
+    public static MethodHandle intarsia_replay$handle() {
+        return intarsia_replay.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_replay(intarsia_step *step, intarsia_recording *recording)
+     * }
+     */
+    public static MemorySegment intarsia_replay$address() {
+        return intarsia_replay.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * intarsia_status intarsia_replay(intarsia_step *step, intarsia_recording *recording)
+     * }
+     */
+    public static int intarsia_replay(MemorySegment step, MemorySegment recording) {
+        var mh$ = intarsia_replay.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("intarsia_replay", step, recording);
+            }
+            return (int)mh$.invokeExact(step, recording);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class intarsia_replay_step {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Intarsia.C_INT,
+            Intarsia.C_POINTER,
+            Intarsia.C_POINTER,
+            Intarsia.C_INT
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("intarsia_replay_step");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_replay_step(intarsia_step *step, intarsia_recording *recording, uint32_t sequences)
+     * }
+     */
+    public static FunctionDescriptor intarsia_replay_step$descriptor() {
+        return intarsia_replay_step.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_replay_step(intarsia_step *step, intarsia_recording *recording, uint32_t sequences)
+     * }
+     */
+    public static MethodHandle intarsia_replay_step$handle() {
+        return intarsia_replay_step.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_replay_step(intarsia_step *step, intarsia_recording *recording, uint32_t sequences)
+     * }
+     */
+    public static MemorySegment intarsia_replay_step$address() {
+        return intarsia_replay_step.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * intarsia_status intarsia_replay_step(intarsia_step *step, intarsia_recording *recording, uint32_t sequences)
+     * }
+     */
+    public static int intarsia_replay_step(MemorySegment step, MemorySegment recording, int sequences) {
+        var mh$ = intarsia_replay_step.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("intarsia_replay_step", step, recording, sequences);
+            }
+            return (int)mh$.invokeExact(step, recording, sequences);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class intarsia_replay_profile {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Intarsia.C_INT,
+            Intarsia.C_POINTER,
+            Intarsia.C_POINTER,
+            Intarsia.C_POINTER,
+            Intarsia.C_INT
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("intarsia_replay_profile");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_replay_profile(intarsia_step *step, intarsia_recording *recording, uint64_t *out_nanoseconds, uint32_t count)
+     * }
+     */
+    public static FunctionDescriptor intarsia_replay_profile$descriptor() {
+        return intarsia_replay_profile.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_replay_profile(intarsia_step *step, intarsia_recording *recording, uint64_t *out_nanoseconds, uint32_t count)
+     * }
+     */
+    public static MethodHandle intarsia_replay_profile$handle() {
+        return intarsia_replay_profile.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_replay_profile(intarsia_step *step, intarsia_recording *recording, uint64_t *out_nanoseconds, uint32_t count)
+     * }
+     */
+    public static MemorySegment intarsia_replay_profile$address() {
+        return intarsia_replay_profile.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * intarsia_status intarsia_replay_profile(intarsia_step *step, intarsia_recording *recording, uint64_t *out_nanoseconds, uint32_t count)
+     * }
+     */
+    public static int intarsia_replay_profile(MemorySegment step, MemorySegment recording, MemorySegment out_nanoseconds, int count) {
+        var mh$ = intarsia_replay_profile.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("intarsia_replay_profile", step, recording, out_nanoseconds, count);
+            }
+            return (int)mh$.invokeExact(step, recording, out_nanoseconds, count);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
     private static final int INTARSIA_NONE = (int)4294967295L;
     /**
      * {@snippet lang=c :

@@ -2,6 +2,7 @@ package dev.intarsia;
 
 import dev.intarsia.piecewise.CompilationMode;
 import dev.intarsia.piecewise.DynamicShapes;
+import dev.intarsia.piecewise.GraphMode;
 import dev.intarsia.runtime.Precision;
 import java.util.List;
 import java.util.Objects;
@@ -22,6 +23,8 @@ import java.util.Objects;
  * @param compileSizes sizes that get an executable of their own
  * @param dynamicShapes what happens to a token dimension that can only be 1
  * @param compilation {@link CompilationMode#PIECEWISE}, or {@link CompilationMode#NONE}: op by op, without fusion
+ * @param graphMode which steps are recorded at start-up and replayed; nothing is in compilation NONE
+ * @param captureSizes numbers of tokens that are recorded; empty = 1, 2, 4, 8 and multiples of 8 up to twice maxNumSeqs, at most 512
  * @param splittingOps names of the ops at which the graph is cut; {@code ["attention"]} by default
  */
 public record EngineOptions(
@@ -35,6 +38,8 @@ public record EngineOptions(
         List<Integer> compileSizes,
         DynamicShapes dynamicShapes,
         CompilationMode compilation,
+        GraphMode graphMode,
+        List<Integer> captureSizes,
         List<String> splittingOps) {
 
     /** @throws IllegalArgumentException naming the option, its value and its bound */
@@ -43,15 +48,18 @@ public record EngineOptions(
         Objects.requireNonNull(cpuTier, "cpuTier");
         Objects.requireNonNull(dynamicShapes, "dynamicShapes");
         Objects.requireNonNull(compilation, "compilation");
+        Objects.requireNonNull(graphMode, "graphMode");
         Check.range("maxModelLen", maxModelLen, 0, 1 << 24);
         Check.range("maxNumBatchedTokens", maxNumBatchedTokens, 1, 1 << 20);
         Check.range("maxNumSeqs", maxNumSeqs, 1, 1 << 16);
         Check.range("threads", threads, 0, 256);
         compileRanges = List.copyOf(compileRanges);
         compileSizes = List.copyOf(compileSizes);
+        captureSizes = List.copyOf(captureSizes);
         splittingOps = List.copyOf(splittingOps);
         compileRanges.forEach(end -> Check.that(end >= 1, "compileRanges", end, ">= 1: Invalid compile range endpoint: " + end));
         compileSizes.forEach(size -> Check.range("compileSizes", size, 1, 1 << 20));
+        captureSizes.forEach(size -> Check.range("captureSizes", size, 1, 1 << 20));
     }
 
     /** The defaults of every option. */
@@ -75,6 +83,8 @@ public record EngineOptions(
         private List<Integer> compileSizes = List.of();
         private DynamicShapes dynamicShapes = DynamicShapes.BACKED;
         private CompilationMode compilation = CompilationMode.PIECEWISE;
+        private GraphMode graphMode = GraphMode.FULL_AND_PIECEWISE;
+        private List<Integer> captureSizes = List.of();
         private List<String> splittingOps = List.of("attention");
 
         private Builder() {}
@@ -129,6 +139,16 @@ public record EngineOptions(
             return this;
         }
 
+        public Builder graphMode(GraphMode value) {
+            graphMode = value;
+            return this;
+        }
+
+        public Builder captureSizes(List<Integer> values) {
+            captureSizes = values;
+            return this;
+        }
+
         public Builder splittingOps(List<String> values) {
             splittingOps = values;
             return this;
@@ -147,6 +167,8 @@ public record EngineOptions(
                     compileSizes,
                     dynamicShapes,
                     compilation,
+                    graphMode,
+                    captureSizes,
                     splittingOps);
         }
     }

@@ -2,7 +2,6 @@ package dev.intarsia.engine;
 
 import dev.intarsia.piecewise.CompilationConfig;
 import dev.intarsia.piecewise.CompilationMode;
-import dev.intarsia.piecewise.CompilationState;
 import dev.intarsia.piecewise.CompilationTracker;
 import dev.intarsia.piecewise.PieceSpec;
 import dev.intarsia.piecewise.PiecewiseBackend;
@@ -11,42 +10,45 @@ import dev.intarsia.piecewise.SharedCompiler;
 import dev.intarsia.runtime.Dimension;
 import dev.intarsia.runtime.Executable;
 import dev.intarsia.runtime.Partition;
-import dev.intarsia.runtime.Step;
 import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Every piece of a partition compiled, and the walk over them that is one step. Pieces over tokens go through the piecewise layer, the
- * logits piece over rows through a backend of its own; splitting pieces have one executable for all sizes, which does not count as
- * a compilation. Used by the engine's thread.
+ * Every piece of a partition compiled. Pieces over tokens go through the piecewise layer, the logits piece over rows through a
+ * backend of its own; splitting pieces have one executable for all sizes, which does not count as a compilation. Used by the
+ * engine's thread.
  */
 final class CompiledModel implements AutoCloseable {
-    private final CompilationConfig config;
-    private final CompilationTracker tracker;
-    private final List<PiecewiseBackend<NativePieces.Compiled>> states;
-    private final Stage[] tokenStages;
-    private final Stage[] rowStages;
+    private final List<Stage> tokenStages;
+    private final List<Stage> rowStages;
+    private final List<PiecewiseBackend<NativePieces.Compiled>> backends;
     private final List<AutoCloseable> owned;
 
-    /** One piece of the walk: a backend to ask, or an executable for every size. */
-    private record Stage(int piece, PiecewiseBackend<NativePieces.Compiled> backend, Executable executable) {
+    /**
+     * One piece.
+     *
+     * @param piece its index in the partition
+     * @param backend to be asked for the executable of a size; null for a piece that has one for all sizes
+     */
+    record Stage(int piece, PiecewiseBackend<NativePieces.Compiled> backend, Executable executable) {
         Executable forSize(int n) {
             return backend == null ? executable : backend.dispatch(n).executable();
+        }
+
+        /** Whether the piece is compiled for ranges, and may be recorded by itself. */
+        boolean compilable() {
+            return backend != null;
         }
     }
 
     private CompiledModel(
-            CompilationConfig config,
-            CompilationTracker tracker,
-            List<PiecewiseBackend<NativePieces.Compiled>> states,
             List<Stage> tokenStages,
             List<Stage> rowStages,
+            List<PiecewiseBackend<NativePieces.Compiled>> backends,
             List<AutoCloseable> owned) {
-        this.config = config;
-        this.tracker = tracker;
-        this.states = List.copyOf(states);
-        this.tokenStages = tokenStages.toArray(Stage[]::new);
-        this.rowStages = rowStages.toArray(Stage[]::new);
+        this.tokenStages = List.copyOf(tokenStages);
+        this.rowStages = List.copyOf(rowStages);
+        this.backends = List.copyOf(backends);
         this.owned = owned;
     }
 
@@ -63,11 +65,9 @@ final class CompiledModel implements AutoCloseable {
         try {
             if (config.mode() == CompilationMode.NONE) {
                 return new CompiledModel(
-                        config,
-                        tracker,
-                        List.of(),
                         opByOp(tokens, config.maxNumBatchedTokens(), owned),
                         opByOp(rows, maxRows, owned),
+                        List.of(),
                         owned);
             }
             PiecewiseGraph<NativePieces.Compiled> graph =
@@ -79,11 +79,9 @@ final class CompiledModel implements AutoCloseable {
             SharedCompiler<NativePieces.Compiled> logits = new SharedCompiler<>(rows, tracker);
             owned.add(logits);
             return new CompiledModel(
-                    config,
-                    tracker,
-                    graph.backends(),
                     stages(tokens, graph.backends(), config.maxNumBatchedTokens(), owned),
                     stages(rows, rowBackends(rows, rowConfig, logits), maxRows, owned),
+                    graph.backends(),
                     owned);
         } catch (RuntimeException | Error e) {
             closeAll(owned);
@@ -135,30 +133,19 @@ final class CompiledModel implements AutoCloseable {
         return new Stage(pieces.index(i), null, executable);
     }
 
-    /**
-     * Runs all pieces of the step that was begun.
-     *
-     * @param tokens of the step, padding included
-     * @param rows of the step; with none the logits piece is left out
-     */
-    void run(Step step, int tokens, int rows) {
-        for (Stage stage : tokenStages) {
-            step.execute(stage.forSize(tokens), stage.piece());
-        }
-        if (rows > 0) {
-            for (Stage stage : rowStages) {
-                step.execute(stage.forSize(rows), stage.piece());
-            }
-        }
+    /** The pieces over tokens, in order. */
+    List<Stage> tokenStages() {
+        return tokenStages;
     }
 
-    /** Compilations so far; start-up is over when this stops moving. */
-    long compilations() {
-        return tracker.counters().compilations();
+    /** The pieces over rows, in order: the logits. */
+    List<Stage> rowStages() {
+        return rowStages;
     }
 
-    CompilationState state() {
-        return CompilationState.of(config, states, tracker);
+    /** The backends of the compilable pieces over tokens, in order. */
+    List<PiecewiseBackend<NativePieces.Compiled>> backends() {
+        return backends;
     }
 
     @Override

@@ -4,6 +4,9 @@ import dev.intarsia.EngineOptions;
 import dev.intarsia.IntarsiaException;
 import dev.intarsia.checkpoint.ModelConfig;
 import dev.intarsia.piecewise.CompilationConfig;
+import dev.intarsia.piecewise.CompilationMode;
+import dev.intarsia.piecewise.GraphConfig;
+import dev.intarsia.piecewise.GraphMode;
 import dev.intarsia.runtime.KvCache;
 import dev.intarsia.runtime.Precision;
 
@@ -16,6 +19,7 @@ import dev.intarsia.runtime.Precision;
  * @param maxRows most rows of a step: sequences that can want logits
  * @param kvBlocks blocks of the KV cache
  * @param compilation what is compiled over tokens
+ * @param graphs what is recorded
  */
 record EngineConfig(
         int maxModelLen,
@@ -23,7 +27,8 @@ record EngineConfig(
         int maxNumSeqs,
         int maxRows,
         int kvBlocks,
-        CompilationConfig compilation) {
+        CompilationConfig compilation,
+        GraphConfig graphs) {
 
     /** Share of the free memory that the KV cache takes at most. */
     private static final int FREE_MEMORY_SHARE = 4;
@@ -44,13 +49,19 @@ record EngineConfig(
                 .compileSizes(options.compileSizes())
                 .splittingOps(options.splittingOps())
                 .build();
+        GraphConfig.Builder graphs = GraphConfig.builder(maxNumBatchedTokens, options.maxNumSeqs())
+                .mode(options.compilation() == CompilationMode.NONE ? GraphMode.NONE : options.graphMode());
+        if (!options.captureSizes().isEmpty()) {
+            graphs.captureSizes(options.captureSizes());
+        }
         return new EngineConfig(
                 maxModelLen,
                 maxNumBatchedTokens,
                 options.maxNumSeqs(),
                 maxRows,
                 kvBlocks(options, model, maxModelLen, freeMemory),
-                compilation);
+                compilation,
+                graphs.build());
     }
 
     /** What maxNumSeqs sequences of maxModelLen need, but at most a share of the free memory; at least one such sequence. */

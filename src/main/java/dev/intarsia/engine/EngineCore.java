@@ -67,7 +67,6 @@ public final class EngineCore implements AutoCloseable {
 
     private void serve(Checkpoint checkpoint, EngineOptions options, CompletableFuture<LoadedModel> loaded) {
         try (LoadedModel opened = LoadedModel.open(checkpoint, options)) {
-            opened.warmUp();
             loaded.complete(opened);
             while (!closing) {
                 Request request = queue.take();

@@ -12,7 +12,7 @@ import java.util.function.BooleanSupplier;
  * nothing is allocated but the text that is delivered. Used by the engine's thread.
  */
 final class Generation {
-    private final CompiledModel model;
+    private final StepRunner runner;
     private final Step step;
     private final BlockPool pool;
     private final int[] endTokens;
@@ -22,8 +22,8 @@ final class Generation {
     private int blockCount;
     private Runnable logitsReady = () -> {};
 
-    Generation(CompiledModel model, Step step, BlockPool pool, int[] endTokens, EngineConfig config) {
-        this.model = model;
+    Generation(StepRunner runner, Step step, BlockPool pool, int[] endTokens, EngineConfig config) {
+        this.runner = runner;
         this.step = step;
         this.pool = pool;
         this.endTokens = endTokens;
@@ -67,7 +67,7 @@ final class Generation {
                 put(i, prompt[done + i], done + i);
             }
             done += count;
-            forward(count, done, done == prompt.length ? 1 : 0);
+            forward(request, count, done, done == prompt.length ? 1 : 0);
         }
         return true;
     }
@@ -76,7 +76,7 @@ final class Generation {
         SamplingParams params = request.params();
         int length = request.prompt().length; // tokens in the cache
         for (int sampled = 1; ; sampled++) {
-            int token = sample(params, request.seed(), length);
+            int token = step.sampled(0);
             if (!params.ignoreEos() && ends(token)) {
                 request.finish(FinishReason.STOP, decoder == null ? "" : decoder.finish());
                 return;
@@ -94,7 +94,7 @@ final class Generation {
             }
             put(0, token, length);
             length++;
-            forward(1, length, 1);
+            forward(request, 1, length, 1);
         }
     }
 
@@ -109,26 +109,26 @@ final class Generation {
     }
 
     /** One step of the running sequence: {@code tokens} new ones, {@code length} in the cache afterwards. */
-    private void forward(int tokens, int length, int rows) {
-        describe(tokens, length);
-        step.begin(tokens, 1, rows);
-        model.run(step, tokens, rows);
+    private void forward(Request request, int tokens, int length, int rows) {
+        describe(request.params(), request.seed(), tokens, length);
+        runner.run(tokens, 1, rows, tokens == 1);
         if (rows > 0) {
             logitsReady.run();
         }
     }
 
-    /** For tests: called whenever the step holds new logits in row 0. */
-    void onLogits(Runnable action) {
-        logitsReady = action;
-    }
-
     /** The sequence and the row of a step whose tokens were put. */
-    void describe(int tokens, int length) {
+    void describe(SamplingParams params, long seed, int tokens, int length) {
         step.queryStart(0, 0);
         step.queryStart(1, tokens);
         step.length(0, length);
         step.row(0, tokens - 1);
+        step.sampling(0, (float) params.temperature(), (float) params.topP(), params.topK(), seed, length);
+    }
+
+    /** For tests: called whenever the step holds new logits in row 0. */
+    void onLogits(Runnable action) {
+        logitsReady = action;
     }
 
     private boolean ends(int token) {
@@ -138,11 +138,5 @@ final class Generation {
             }
         }
         return false;
-    }
-
-    private int sample(SamplingParams params, long seed, int position) {
-        step.sampling(0, (float) params.temperature(), (float) params.topP(), params.topK(), seed, position);
-        step.sample();
-        return step.sampled(0);
     }
 }

@@ -36,7 +36,7 @@ final class LoadedModel implements AutoCloseable {
     private final List<AutoCloseable> owned = new ArrayList<>();
     private final CompilationTracker tracker = new CompilationTracker();
     private final EngineConfig config;
-    private final CompiledModel compiled;
+    private final StepRunner runner;
     private final Step step;
     private final Generation generation;
     private final EngineInfo info;
@@ -66,7 +66,7 @@ final class LoadedModel implements AutoCloseable {
                     DeviceOptions.cpu().withThreads(options.threads()).withTier(options.cpuTier())));
             Weights weights = own(Weights.create(device, options.precision()));
             Partition partition = partition(checkpoint, weights);
-            compiled = own(CompiledModel.compile(partition, config.compilation(), config.maxRows(), tracker));
+            CompiledModel compiled = own(CompiledModel.compile(partition, config.compilation(), config.maxRows(), tracker));
             KvCache cache = own(KvCache.create(
                     device,
                     new KvOptions(
@@ -77,7 +77,8 @@ final class LoadedModel implements AutoCloseable {
                     new StepOptions(
                             config.maxNumBatchedTokens(), config.maxNumSeqs(), config.maxRows(), config.blocksPerSequence())));
             int[] endTokens = checkpoint.generation().eosTokenIds().stream().mapToInt(Integer::intValue).toArray();
-            generation = new Generation(compiled, step, new BlockPool(config.kvBlocks()), endTokens, config);
+            runner = own(new StepRunner(compiled, step, config.compilation(), config.graphs(), tracker));
+            generation = new Generation(runner, step, new BlockPool(config.kvBlocks()), endTokens, config);
             LibraryInfo library = NativeLibrary.describe();
             info = new EngineInfo(
                     library.version(),
@@ -131,23 +132,6 @@ final class LoadedModel implements AutoCloseable {
         return kinds;
     }
 
-    /** One step of one token, so that nothing is left to be allocated, and proof that running compiles nothing. */
-    void warmUp() {
-        long before = compiled.compilations();
-        tracker.time(CompilationPhase.WARM_UP, () -> {
-            step.token(0, 0, 0, -1);
-            step.row(0, 0);
-            step.queryStart(0, 0);
-            step.begin(1, 0, 1);
-            compiled.run(step, 1, 1);
-            return step;
-        });
-        if (compiled.compilations() != before) {
-            throw new IllegalStateException("the warm-up compiled " + (compiled.compilations() - before)
-                    + " executables; all should have been compiled at construction");
-        }
-    }
-
     Step step() {
         return step;
     }
@@ -161,7 +145,7 @@ final class LoadedModel implements AutoCloseable {
     }
 
     CompilationState compilation() {
-        return compiled.state();
+        return runner.state();
     }
 
     @Override

@@ -13,6 +13,7 @@ import java.util.Map;
  * @param counters what had happened
  * @param timings  wall time of each phase
  * @param events   what the layer decided on its own, in order
+ * @param graphs   what was recorded, and how steps are dispatched
  */
 public record CompilationState(
         CompilationConfig config,
@@ -20,7 +21,8 @@ public record CompilationState(
         List<Piece> pieces,
         CompilationCounters counters,
         Map<CompilationPhase, Duration> timings,
-        List<CompilationEvent> events) {
+        List<CompilationEvent> events,
+        Graphs graphs) {
 
     public CompilationState {
         ranges = List.copyOf(ranges);
@@ -50,16 +52,66 @@ public record CompilationState(
      */
     public record Entry(CompileRange range, boolean compiled) {}
 
+    /**
+     * Recordings and dispatch.
+     *
+     * @param mode         in force, after what the device's attention can do was taken into account
+     * @param captureSizes numbers of tokens that were recorded, ascending
+     * @param recorded     every recording, in the order in which they were made
+     * @param mixed        for each number of tokens, from 0: how a step runs
+     * @param uniform      the same for steps in which every request has the query length of decoding
+     */
+    public record Graphs(
+            GraphMode mode,
+            List<Integer> captureSizes,
+            List<Recorded> recorded,
+            List<Dispatch> mixed,
+            List<Dispatch> uniform) {
+        public Graphs {
+            captureSizes = List.copyOf(captureSizes);
+            recorded = List.copyOf(recorded);
+            mixed = List.copyOf(mixed);
+            uniform = List.copyOf(uniform);
+        }
+    }
+
+    /**
+     * One recording.
+     *
+     * @param mode       that it serves
+     * @param piece      index of the piece in the cut graph, or {@link #WHOLE_STEP}
+     * @param batch      its key
+     * @param kernels    kernel calls of one replay
+     * @param bytes      of the resolved calls
+     * @param arenaBytes scratch; all recordings share one arena, as large as the largest of these
+     */
+    public record Recorded(
+            RuntimeMode mode, int piece, BatchDescriptor batch, int kernels, long bytes, long arenaBytes) {
+        /** Stands for the piece in recordings of whole steps. */
+        public static final int WHOLE_STEP = -1;
+    }
+
     /** The state of these backends, with what the tracker has collected so far. */
     public static CompilationState of(
-            CompilationConfig config, List<? extends PiecewiseBackend<?>> backends, CompilationTracker tracker) {
+            CompilationConfig config,
+            List<? extends PiecewiseBackend<?>> backends,
+            CompilationTracker tracker,
+            GraphKeys keys,
+            Dispatcher dispatcher,
+            List<Recorded> recorded) {
         return new CompilationState(
                 config,
                 config.ranges(),
                 backends.stream().map(CompilationState::piece).toList(),
                 tracker.counters(),
                 tracker.timings(),
-                tracker.events());
+                tracker.events(),
+                new Graphs(
+                        keys.mode(),
+                        keys.sizes().sizes(),
+                        recorded,
+                        dispatcher.answers(false),
+                        dispatcher.answers(true)));
     }
 
     private static Piece piece(PiecewiseBackend<?> backend) {

@@ -1,6 +1,7 @@
 package dev.intarsia.piecewise;
 
 import java.util.EnumSet;
+import java.util.List;
 import java.util.Set;
 
 /**
@@ -94,6 +95,11 @@ public final class Dispatcher {
     public Dispatch dispatch(int n, boolean uniform) {
         Dispatch[] answers = uniform ? uniformAnswers : mixedAnswers;
         return n >= 0 && n < answers.length ? answers[n] : beyondTable(n);
+    }
+
+    /** The answers for 0, 1, 2, … tokens when every mode is allowed, up to the largest step. */
+    public List<Dispatch> answers(boolean uniform) {
+        return List.of(uniform ? uniformAnswers : mixedAnswers);
     }
 
     /**

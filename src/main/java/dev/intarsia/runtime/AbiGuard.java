@@ -11,6 +11,7 @@ import dev.intarsia.ffi.intarsia_graph_options;
 import dev.intarsia.ffi.intarsia_kv_options;
 import dev.intarsia.ffi.intarsia_partition_info;
 import dev.intarsia.ffi.intarsia_piece_info;
+import dev.intarsia.ffi.intarsia_recording_info;
 import dev.intarsia.ffi.intarsia_sampling;
 import dev.intarsia.ffi.intarsia_step_options;
 import java.lang.foreign.GroupLayout;
@@ -138,6 +139,7 @@ final class AbiGuard {
                 intarsia_kv_options.layout(),
                 intarsia_partition_info.layout(),
                 intarsia_piece_info.layout(),
+                intarsia_recording_info.layout(),
                 intarsia_sampling.layout(),
                 intarsia_step_options.layout());
     }

@@ -14,7 +14,7 @@ import java.util.function.Consumer;
  * NativeStatus#INVALID_HANDLE}.
  */
 public abstract sealed class Handle implements AutoCloseable
-        permits Device, Weights, Graph, Partition, Executable, KvCache, Step {
+        permits Device, Weights, Graph, Partition, Executable, KvCache, Step, Recording {
 
     private final String noun;
     private final Consumer<MemorySegment> destroy;

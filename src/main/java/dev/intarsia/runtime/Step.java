@@ -5,6 +5,7 @@ import dev.intarsia.ffi.intarsia_sampling;
 import dev.intarsia.ffi.intarsia_step_options;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 
 /**
  * The buffers of steps over the pieces of one partition, and everything that their execution writes. A step is
@@ -215,6 +216,89 @@ public final class Step extends Handle {
         checkOwner();
         Status.check(Intarsia.intarsia_sample(pointer()));
     }
+
+    // ------------------------------------------------------------------------------------------------- record, replay
+
+    /**
+     * Resolves what executing pieces of the begun step would run into a recording of exactly its numbers of tokens and rows; runs
+     * nothing. Record large sizes first, then all recordings share one arena.
+     *
+     * @param executables the executable of each piece
+     * @param pieces      as many, in order of execution
+     * @param sample      whether the recording ends with {@link #sample()}
+     */
+    public Recording record(List<Executable> executables, int[] pieces, boolean sample) {
+        checkOwner();
+        if (executables.size() != pieces.length) {
+            throw new IllegalArgumentException(
+                    "executables and pieces must be as many, were " + executables.size() + " and " + pieces.length);
+        }
+        MemorySegment step = pointer();
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment indices = arena.allocateFrom(Structs.INT, pieces);
+            MemorySegment compiled = arena.allocate(Structs.POINTER, pieces.length);
+            for (int i = 0; i < pieces.length; i++) {
+                compiled.setAtIndex(Structs.POINTER, i, executables.get(i).pointer());
+            }
+            int flags = sample ? Intarsia.INTARSIA_RECORD_SAMPLE() : 0;
+            return new Recording(
+                    Calls.askHandle(out ->
+                            Intarsia.intarsia_record(step, indices, compiled, pieces.length, flags, out)),
+                    begunRows);
+        }
+    }
+
+    /** Runs a recording within the begun step, which must have its numbers of tokens and rows. */
+    public void replay(Recording recording) {
+        checkOwner();
+        Status.check(Intarsia.intarsia_replay(pointer(), recording.pointer()));
+    }
+
+    /**
+     * {@link #begin} with the recording's tokens and rows, and {@link #replay}, in one downcall.
+     *
+     * @param sequences of this step; it may differ from that at recording
+     */
+    public void replayStep(Recording recording, int sequences) {
+        checkOwner();
+        checkSize("sequences", sequences, maxSequences);
+        begunRows = 0;
+        Status.check(Intarsia.intarsia_replay_step(pointer(), recording.pointer(), sequences));
+        begunRows = recording.rows;
+    }
+
+    /**
+     * Replays within the begun step with a clock around every kernel.
+     *
+     * @return nanoseconds of the slowest thread in each kernel call, and in sampling as one more if the recording samples
+     */
+    public long[] profile(Recording recording) {
+        checkOwner();
+        RecordingInfo info = recording.info();
+        int calls = info.kernels() + (info.samples() ? 1 : 0);
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment nanoseconds = arena.allocate(Structs.LONG, calls);
+            Status.check(Intarsia.intarsia_replay_profile(pointer(), recording.pointer(), nanoseconds, calls));
+            return nanoseconds.toArray(Structs.LONG);
+        }
+    }
+
+    /** Where the buffers that a replay reads and writes lie: tokens, positions, slots, rows, starts, lengths, tables, logits. */
+    public long[] addresses() {
+        checkOwner();
+        return new long[] {
+            tokens.address(),
+            positions.address(),
+            slots.address(),
+            rows.address(),
+            queryStarts.address(),
+            lengths.address(),
+            blockTables.address(),
+            logits.address()
+        };
+    }
+
+    // -------------------------------------------------------------------------------------------------------- answers
 
     /**
      * The token that {@link #sample()} chose.

@@ -8,6 +8,7 @@ import dev.intarsia.TestModels;
 import dev.intarsia.checkpoint.Checkpoint;
 import dev.intarsia.piecewise.CompilationMode;
 import dev.intarsia.piecewise.DynamicShapes;
+import dev.intarsia.piecewise.GraphMode;
 import dev.intarsia.runtime.Device;
 import dev.intarsia.runtime.Precision;
 import java.nio.file.Path;
@@ -49,24 +50,29 @@ class SamePathTest {
     /** Ways to dispatch, by name. */
     private static Map<String, EngineOptions.Builder> paths() {
         Map<String, EngineOptions.Builder> paths = new LinkedHashMap<>();
-        paths.put("op by op", EngineOptions.builder().compilation(CompilationMode.NONE));
-        paths.put("one range", EngineOptions.builder());
-        paths.put("ranges split at 8 and 64", EngineOptions.builder().compileRanges(List.of(8, 64)));
-        paths.put("exact sizes", EngineOptions.builder().compileSizes(List.of(1, 11, PROMPT)));
-        paths.put("chunks of 16", EngineOptions.builder().maxNumBatchedTokens(16));
-        paths.put("chunks of 7, exact", EngineOptions.builder().maxNumBatchedTokens(7).compileSizes(List.of(1, 7)));
-        paths.put("nothing split", EngineOptions.builder().splittingOps(List.of()));
-        paths.put(
-                "split at attention and rope", EngineOptions.builder().splittingOps(List.of("attention", "rope")));
-        for (DynamicShapes shapes : DynamicShapes.values()) {
+        paths.put("op by op", options().compilation(CompilationMode.NONE));
+        paths.put("one range", options().graphMode(GraphMode.NONE));
+        paths.put("ranges split at 8 and 64", options().graphMode(GraphMode.NONE).compileRanges(List.of(8, 64)));
+        paths.put("exact sizes", options().graphMode(GraphMode.NONE).compileSizes(List.of(1, 11, PROMPT)));
+        paths.put("chunks of 16", options().maxNumBatchedTokens(16));
+        paths.put("chunks of 7, exact", options().maxNumBatchedTokens(7).compileSizes(List.of(1, 8)));
+        paths.put("nothing split", options().splittingOps(List.of()));
+        paths.put("split at attention and rope", options().splittingOps(List.of("attention", "rope")));
+        for (GraphMode mode : GraphMode.values()) {
+            paths.put("graph mode " + mode, options().graphMode(mode));
             paths.put(
-                    "one token a step, " + shapes,
-                    EngineOptions.builder().maxNumBatchedTokens(1).dynamicShapes(shapes));
+                    "graph mode " + mode + ", always padded",
+                    options().graphMode(mode).captureSizes(List.of(3, 80)).maxNumBatchedTokens(80));
         }
-        paths.put(
-                "one token a step, nothing split",
-                EngineOptions.builder().maxNumBatchedTokens(1).splittingOps(List.of()));
+        for (DynamicShapes shapes : DynamicShapes.values()) {
+            paths.put("one token a step, " + shapes, options().maxNumBatchedTokens(1).dynamicShapes(shapes));
+        }
+        paths.put("one token a step, nothing split", options().maxNumBatchedTokens(1).splittingOps(List.of()));
         return paths;
+    }
+
+    private static EngineOptions.Builder options() {
+        return EngineOptions.builder();
     }
 
     @ParameterizedTest
@@ -94,7 +100,6 @@ class SamePathTest {
         SamplingParams params = SamplingParams.greedy(TOKENS).toBuilder().ignoreEos(true).build();
         List<float[]> steps = new ArrayList<>();
         try (LoadedModel model = LoadedModel.open(checkpoint, options)) {
-            model.warmUp();
             model.generation().onLogits(() -> {
                 float[] logits = new float[model.step().vocabulary()];
                 model.step().logits(0, logits);

@@ -177,7 +177,9 @@ class PiecewiseGraphTest {
     void theStateIsASnapshot() {
         CompilationConfig config = CompilationConfig.builder(64).endpoints(8, 100).compileSizes(4).build();
         PiecewiseGraph<Piece> graph = compile(config, 1);
-        CompilationState state = CompilationState.of(config, graph.backends(), tracker);
+        GraphKeys keys = new GraphKeys(GraphMode.NONE, CaptureSizes.none(), 4, 1);
+        CompilationState state = CompilationState.of(
+                config, graph.backends(), tracker, keys, new Dispatcher(keys, 64), List.of());
         tracker.countReplay();
         tracker.event("later", "not in the snapshot");
         assertThat(state.ranges()).containsExactly(new CompileRange(1, 8), new CompileRange(9, 64));
@@ -190,6 +192,8 @@ class PiecewiseGraphTest {
                         new CompilationState.Entry(new CompileRange(1, 8), true),
                         new CompilationState.Entry(new CompileRange(9, 64), true))));
         assertThat(state.counters().replays()).isZero();
+        assertThat(state.graphs().recorded()).isEmpty();
+        assertThat(state.graphs().mixed()).hasSize(65).extracting(Dispatch::mode).containsOnly(RuntimeMode.NONE);
         assertThat(state.events())
                 .singleElement()
                 .hasToString("ranges: endpoint 100 dropped: it is above maxNumBatchedTokens = 64");
