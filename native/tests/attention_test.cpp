@@ -80,6 +80,7 @@ public:
         const bool narrow = out_storage == Storage::BF16;
         Guarded<float> out(narrow ? 0 : n * width);
         Guarded<uint16_t> out_bf16(narrow ? n * width : 0);
+        const uint32_t sequences = static_cast<uint32_t>(chunks.size());
         const cpu::AttentionArgs args = {
             shape_.bf16() ? static_cast<const void *>(q_bf16.data()) : q_f32.data(),
             narrow ? static_cast<void *>(out_bf16.data()) : out.data(),
@@ -89,7 +90,7 @@ public:
             shape_.heads,
             shape_.window,
             shape_.scale(),
-            static_cast<uint32_t>(chunks.size()),
+            &sequences,
             guarded_starts.data(),
             guarded_lengths.data(),
             guarded_tables.data(),
