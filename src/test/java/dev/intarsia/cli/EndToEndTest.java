@@ -202,7 +202,7 @@ class EndToEndTest {
     @Test
     void anUnknownTierIsRefusedByName() {
         Shell.Result result = generate(new Shell(), "--model", TIED, "--cpu-tier", "mmx", "--tokens", "1");
-        assertThat(result.exit()).isEqualTo(1);
+        assertThat(result.exit()).isEqualTo(2);
         assertThat(result.err()).startsWith("intarsia: ").contains("mmx", "scalar").containsOnlyOnce("\n");
     }
 

@@ -108,7 +108,7 @@ class AbiGuardTest {
         library.table.put("field intarsia_sampling.seed", "24 8");
         library.table.remove("field intarsia_kv_options.blocks");
         library.table.put("function intarsia_sample", "i(pi)");
-        library.table.put("function intarsia_record", "i(p)");
+        library.table.put("function intarsia_unknown", "i(p)");
         String mismatch = AbiGuard.mismatch(library).orElseThrow();
         assertThat(mismatch).startsWith(OTHER_HEADER);
         assertThat(mismatch.substring(OTHER_HEADER.length()).split("; ")).containsExactlyInAnyOrder(
@@ -116,7 +116,7 @@ class AbiGuardTest {
                 "field intarsia_sampling.seed is 24 8, in the bindings 16 8",
                 "field intarsia_kv_options.blocks is in the bindings alone",
                 "function intarsia_sample is i(pi), in the bindings i(p)",
-                "function intarsia_record is in the library alone");
+                "function intarsia_unknown is in the library alone");
     }
 
     @Test
