@@ -107,7 +107,8 @@ enum intarsia_buffer {
 enum intarsia_piece_kind { INTARSIA_PIECE_PLAIN = 0, INTARSIA_PIECE_SPLITTING = 1 };
 
 enum intarsia_compile_flag {
-    INTARSIA_COMPILE_NO_FUSION = 1 /* one kernel per op: the reference that fused executables equal bit for bit */
+    INTARSIA_COMPILE_NO_FUSION = 1, /* one kernel per op: the reference that fused executables equal bit for bit */
+    INTARSIA_COMPILE_MEASURE = 2    /* choose by timing how the loops of the kernels are cut; no choice changes a bit */
 };
 
 typedef struct intarsia_device intarsia_device;
@@ -269,7 +270,9 @@ typedef struct intarsia_compile_options {
     uint32_t struct_size;
     uint32_t lo;    /* the executable serves lo <= n <= hi */
     uint32_t hi;
-    uint32_t flags; /* enum intarsia_compile_flag */
+    uint32_t flags;         /* enum intarsia_compile_flag */
+    const void *artifact;   /* from intarsia_executable_artifact of an equal class and range: its choices are taken and nothing is measured */
+    uint64_t artifact_bytes; /* 0 = none */
 } intarsia_compile_options;
 
 typedef struct intarsia_executable_info {
@@ -296,11 +299,23 @@ INTARSIA_API intarsia_status intarsia_partition_piece(intarsia_partition *partit
  */
 INTARSIA_API intarsia_status intarsia_partition_describe(intarsia_partition *partition, uint32_t piece, char *buffer, uint64_t capacity,
                                                          uint64_t *out_needed);
-/* Compiles the class of `piece`. A frozen piece takes only lo == hi == its size, or a range that contains it (then it is baked in). */
+/*
+ * The class of a piece in canonical words: equal texts mean equal pieces, in any model and process of the same build. See
+ * intarsia_partition_describe for the buffer.
+ */
+INTARSIA_API intarsia_status intarsia_partition_class(intarsia_partition *partition, uint32_t piece, char *buffer, uint64_t capacity,
+                                                      uint64_t *out_needed);
+/*
+ * Compiles the class of `piece`. A frozen piece takes only lo == hi == its size, or a range that contains it (then it is baked in). An
+ * artifact that does not fit is INTARSIA_INVALID_ARGUMENT.
+ */
 INTARSIA_API intarsia_status intarsia_compile(intarsia_partition *partition, uint32_t piece, const intarsia_compile_options *options,
                                               intarsia_executable **out_executable);
 INTARSIA_API void intarsia_executable_destroy(intarsia_executable *executable);
 INTARSIA_API intarsia_status intarsia_executable_query(intarsia_executable *executable, intarsia_executable_info *out_info);
+/* What was chosen by measuring, to be kept and given to intarsia_compile another time. Writes at most `capacity` bytes. */
+INTARSIA_API intarsia_status intarsia_executable_artifact(intarsia_executable *executable, void *buffer, uint64_t capacity,
+                                                          uint64_t *out_needed);
 /* The kernel calls in order, a line each; see intarsia_partition_describe for the buffer. */
 INTARSIA_API intarsia_status intarsia_executable_describe(intarsia_executable *executable, char *buffer, uint64_t capacity,
                                                           uint64_t *out_needed);

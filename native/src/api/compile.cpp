@@ -1,9 +1,18 @@
 #include "compile/executable.h"
 
+#include <algorithm>
+#include <cstring>
+
 #include "api/guard.h"
 
 using namespace intarsia;
 using namespace intarsia::api;
+
+namespace {
+
+constexpr uint64_t kMostArtifact = uint64_t{1} << 20;
+
+} // namespace
 
 extern "C" {
 
@@ -53,17 +62,29 @@ intarsia_status intarsia_partition_describe(intarsia_partition *partition, uint3
     return guarded(__func__, [&] { copy_text(get(partition)->describe(piece), buffer, capacity, out_needed); });
 }
 
+intarsia_status intarsia_partition_class(intarsia_partition *partition, uint32_t piece, char *buffer, uint64_t capacity,
+                                         uint64_t *out_needed) {
+    return guarded(__func__, [&] { copy_text(get(partition)->canonical(piece), buffer, capacity, out_needed); });
+}
+
 intarsia_status intarsia_compile(intarsia_partition *partition, uint32_t piece, const intarsia_compile_options *options,
                                  intarsia_executable **out_executable) {
     return guarded(__func__, [&] {
         auto target = get(partition);
         const auto &o = checked_struct(options, "options");
         checked(out_executable, "out_executable");
-        if ((o.flags & ~uint32_t{INTARSIA_COMPILE_NO_FUSION}) != 0)
+        if ((o.flags & ~uint32_t{INTARSIA_COMPILE_NO_FUSION | INTARSIA_COMPILE_MEASURE}) != 0)
             fail(INTARSIA_INVALID_ARGUMENT, "options.flags has unknown bits: 0x%x", o.flags);
+        if (o.artifact_bytes > kMostArtifact)
+            fail(INTARSIA_INVALID_ARGUMENT, "options.artifact_bytes is %llu, not in 0..%llu",
+                 static_cast<unsigned long long>(o.artifact_bytes), static_cast<unsigned long long>(kMostArtifact));
+        if (o.artifact_bytes != 0) checked(o.artifact, "options.artifact");
         const uint32_t class_id = target->piece(piece).class_id;
-        *out_executable = make_handle<intarsia_executable>(
-            std::make_shared<Executable>(std::move(target), class_id, o.lo, o.hi, (o.flags & INTARSIA_COMPILE_NO_FUSION) == 0));
+        auto executable =
+            std::make_shared<Executable>(std::move(target), class_id, o.lo, o.hi, (o.flags & INTARSIA_COMPILE_NO_FUSION) == 0);
+        if (o.artifact_bytes != 0) executable->adopt({static_cast<const char *>(o.artifact), o.artifact_bytes});
+        else if ((o.flags & INTARSIA_COMPILE_MEASURE) != 0) executable->measure();
+        *out_executable = make_handle<intarsia_executable>(std::move(executable));
     });
 }
 
@@ -80,6 +101,15 @@ intarsia_status intarsia_executable_query(intarsia_executable *executable, intar
             .kernels = static_cast<uint32_t>(target->instructions().size()),
             .arena_bytes = target->arena_bytes(),
         };
+    });
+}
+
+intarsia_status intarsia_executable_artifact(intarsia_executable *executable, void *buffer, uint64_t capacity, uint64_t *out_needed) {
+    return guarded(__func__, [&] {
+        const std::string artifact = get(executable)->artifact();
+        checked(out_needed, "out_needed");
+        if (capacity != 0) std::memcpy(checked(buffer, "buffer"), artifact.data(), std::min<uint64_t>(capacity, artifact.size()));
+        *out_needed = artifact.size();
     });
 }
 

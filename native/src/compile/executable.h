@@ -47,6 +47,12 @@ public:
     // lo..hi must contain (INTARSIA_INVALID_ARGUMENT otherwise).
     Executable(std::shared_ptr<Partition> partition, uint32_t class_id, uint32_t lo, uint32_t hi, bool fuse);
 
+    // Chooses by timing how the loops of the linear kernels are cut: what is fastest for these weights on this device.
+    void measure();
+    // The choices as text, to be kept; and taken from such a text, INTARSIA_INVALID_ARGUMENT if it does not fit.
+    std::string artifact() const;
+    void adopt(const std::string &artifact);
+
     const std::shared_ptr<Partition> &partition() const { return partition_; }
     uint32_t class_id() const { return class_id_; }
     uint32_t lo() const { return lo_; }

@@ -88,6 +88,19 @@ enum class Epilogue : uint8_t {
     SILU_MUL // out_0 = silu(x W_0' + bias_0) * (x W_1' + bias_1)
 };
 
+// How the loops over many rows are cut: rows of a block, and inputs of a section, a multiple of 32. Any choice gives the same bits.
+struct Blocking {
+    uint16_t rows = 24;
+    uint16_t section = 512;
+
+    bool operator==(const Blocking &) const = default;
+};
+
+// The first is the default; which is fastest depends on the caches, and is measured when an executable is compiled.
+constexpr Blocking kBlockings[] = {{24, 512}, {48, 256}, {96, 128}, {24, 256}, {48, 128}};
+constexpr uint32_t kBlockingRows = 96;            // the most of any
+constexpr uint32_t kBlockingScratch = 96 * 128;   // rows * section, the most of any
+
 struct LinearPart {
     Matrix weight;     // [outputs, k]
     const float *bias; // [outputs] or null
@@ -104,6 +117,7 @@ struct LinearArgs {
     Epilogue epilogue;
     const float *residual; // ADD: [n, outputs]
     Storage out_storage;   // SILU_MUL and STORE: of every out; ADD is always F32
+    Blocking blocking;
 };
 
 // out[i, j] = cos(p_i f_j) scale, out[i, half + j] = sin(p_i f_j) scale; the angle is rounded to f32, the functions are those of f64.

@@ -24,10 +24,9 @@ public:
     }
 
 private:
-    static constexpr uint32_t kGroup = 4; // tiles
-    static constexpr uint32_t kRows = 96; // rows of a block
-    static constexpr uint32_t kSection = S == Storage::BF16 ? 128 : 64; // inputs: those of a group take 16 KiB, to be used by many rows
-    static constexpr uint32_t kTurn = 64;
+    static constexpr uint32_t kGroup = 4;                                // tiles
+    static constexpr uint32_t kRows = kBlockingRows;
+    static constexpr uint32_t kTurn = 64;                                // inputs
     static constexpr int kMostRows = kSums<V, S>;
 
     // A unit of work is a tile of outputs, for SILU_MUL the tiles of gate and up.
@@ -73,9 +72,9 @@ private:
             group[i] = tile(first + i / tiles_per_unit_, i % tiles_per_unit_);
             weights[i] = static_cast<const uint8_t *>(group[i].part->weight.data) + group[i].index * tile_bytes(k_, S);
         }
-        for (uint64_t begin = rows.begin; begin < rows.end; begin += kRows) {
+        for (uint64_t begin = rows.begin; begin < rows.end; begin += args_.blocking.rows) {
             const uint32_t row = static_cast<uint32_t>(begin);
-            const uint32_t block = least(kRows, static_cast<uint32_t>(rows.end - begin));
+            const uint32_t block = least(args_.blocking.rows, static_cast<uint32_t>(rows.end - begin));
             float sums[kGroup][kRows][16];
             dots(weights, count, row, block, sums);
             for (uint32_t i = 0; i < count; i += tiles_per_unit_) {
@@ -85,19 +84,22 @@ private:
     }
 
     void dots(const uint8_t *const *weights, uint32_t count, uint32_t row, uint32_t rows, float (*sums)[kRows][16]) const {
-        alignas(64) float widened[S == Storage::BF16 ? kRows * kSection : 1];
-        uint32_t section = kSection;
-        uint32_t turn = kSection;
-        if (rows <= kMostRows) { // weights are used once: sections only as the scratch needs them, and a stream from each tile
-            turn = kTurn;
-            section = S == Storage::BF16 ? kRows * kSection / rows / 32 * 32 : k_;
-        }
+        alignas(64) float widened[S == Storage::BF16 ? kBlockingScratch : 1];
+        // Rows for one register block use the weights once: sections are as long as the scratch allows, and the tiles take turns, so
+        // that memory serves several streams.
+        const bool streams = rows <= kMostRows;
+        const uint32_t longest = S == Storage::BF16 ? kBlockingScratch / rows / 32 * 32 : k_;
+        const uint32_t section = streams ? longest : args_.blocking.section;
+        const uint32_t turn = streams ? kTurn : args_.blocking.section;
+        const uint32_t together = streams ? count : 1;
         for (uint32_t begin = 0; begin < k_; begin += least(section, k_ - begin)) {
             const uint32_t length = least(section, k_ - begin);
             const Inputs in = inputs(row, rows, begin, length, widened);
-            row_blocks<kMostRows>(rows, [&](uint32_t r0, auto r) {
-                block<r.value>({in.x + r0 * in.step, in.step}, weights, count, begin, length, turn, &sums[0][r0]);
-            });
+            for (uint32_t t = 0; t < count; t += together) {
+                row_blocks<kMostRows>(rows, [&](uint32_t r0, auto r) {
+                    block<r.value>({in.x + r0 * in.step, in.step}, weights + t, together, begin, length, turn, &sums[t][r0]);
+                });
+            }
         }
     }
 

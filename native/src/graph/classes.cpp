@@ -98,7 +98,8 @@ PieceClass renumber(const Graph &graph, const Layout &layout, const std::vector<
     return made;
 }
 
-// Everything that distinguishes a class, as a flat list; every part that varies in length is preceded by its length.
+} // namespace
+
 std::vector<uint32_t> key(const PieceClass &made) {
     std::vector<uint32_t> key{made.splitting, static_cast<uint32_t>(made.dim), made.frozen, made.externals};
     auto list = [&](const std::vector<uint32_t> &ids) {
@@ -122,8 +123,6 @@ std::vector<uint32_t> key(const PieceClass &made) {
     }
     return key; // `written` follows from the producers
 }
-
-} // namespace
 
 std::vector<PieceClass> classify(const Graph &graph, const Layout &layout, const std::vector<cpu::Storage> &storage,
                                  std::vector<Piece> &pieces) {

@@ -46,6 +46,14 @@ std::string place(const Placement &placement) {
 
 } // namespace
 
+std::string Partition::canonical(uint32_t index) const {
+    std::string words = graph_->weights()->storage() == cpu::Storage::BF16 ? "bf16" : "f32";
+    for (uint32_t part : key(classes_[piece(index).class_id])) {
+        words += text(" ", part);
+    }
+    return words;
+}
+
 std::string Partition::describe(uint32_t index) const {
     const Piece &piece = this->piece(index);
     const auto typed = [&](uint32_t id) {

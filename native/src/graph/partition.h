@@ -62,6 +62,9 @@ struct PieceClass {
     uint32_t frozen; // size of the dimension, 0 if symbolic
 };
 
+// Everything that distinguishes a class, as a flat list; every part that varies in length is preceded by its length.
+std::vector<uint32_t> key(const PieceClass &made);
+
 class Partition {
 public:
     // splitting[kind] says whether ops of a kind split. Seals the graph.
@@ -80,6 +83,7 @@ public:
     // asked for are read.
     uint64_t weight_bytes(uint32_t piece) const;
     uint64_t flops_per_row(uint32_t piece) const; // 2 n k of each linear
+    std::string canonical(uint32_t piece) const; // its class: equal texts, equal pieces
     std::string describe(uint32_t piece) const;   // an op a line with shapes and weight names
 
 private:

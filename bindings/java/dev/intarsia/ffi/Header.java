@@ -7,5 +7,5 @@ public final class Header {
     private Header() {}
 
     /** SHA-256 of intarsia.h, to be compared with intarsia_header_hash(). */
-    public static final String SHA256 = "0bc63afc4532f474b602145097c700165824477b08fc03d9dae7138206b08737";
+    public static final String SHA256 = "48b1c644e1ebbf71d7d4f4d94e4dccde77c9c48625f83960585569467f47ab49";
 }

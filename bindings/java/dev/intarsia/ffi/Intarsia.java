@@ -461,6 +461,15 @@ public class Intarsia extends Symbols {
     public static int INTARSIA_COMPILE_NO_FUSION() {
         return INTARSIA_COMPILE_NO_FUSION;
     }
+    private static final int INTARSIA_COMPILE_MEASURE = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum intarsia_compile_flag.INTARSIA_COMPILE_MEASURE = 2
+     * }
+     */
+    public static int INTARSIA_COMPILE_MEASURE() {
+        return INTARSIA_COMPILE_MEASURE;
+    }
 
     private static class intarsia_abi_version {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
@@ -2551,6 +2560,70 @@ public class Intarsia extends Symbols {
         }
     }
 
+    private static class intarsia_partition_class {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Intarsia.C_INT,
+            Intarsia.C_POINTER,
+            Intarsia.C_INT,
+            Intarsia.C_POINTER,
+            Intarsia.C_LONG,
+            Intarsia.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("intarsia_partition_class");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_partition_class(intarsia_partition *partition, uint32_t piece, char *buffer, uint64_t capacity, uint64_t *out_needed)
+     * }
+     */
+    public static FunctionDescriptor intarsia_partition_class$descriptor() {
+        return intarsia_partition_class.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_partition_class(intarsia_partition *partition, uint32_t piece, char *buffer, uint64_t capacity, uint64_t *out_needed)
+     * }
+     */
+    public static MethodHandle intarsia_partition_class$handle() {
+        return intarsia_partition_class.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_partition_class(intarsia_partition *partition, uint32_t piece, char *buffer, uint64_t capacity, uint64_t *out_needed)
+     * }
+     */
+    public static MemorySegment intarsia_partition_class$address() {
+        return intarsia_partition_class.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * intarsia_status intarsia_partition_class(intarsia_partition *partition, uint32_t piece, char *buffer, uint64_t capacity, uint64_t *out_needed)
+     * }
+     */
+    public static int intarsia_partition_class(MemorySegment partition, int piece, MemorySegment buffer, long capacity, MemorySegment out_needed) {
+        var mh$ = intarsia_partition_class.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("intarsia_partition_class", partition, piece, buffer, capacity, out_needed);
+            }
+            return (int)mh$.invokeExact(partition, piece, buffer, capacity, out_needed);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class intarsia_compile {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             Intarsia.C_INT,
@@ -2727,6 +2800,69 @@ public class Intarsia extends Symbols {
                 traceDowncall("intarsia_executable_query", executable, out_info);
             }
             return (int)mh$.invokeExact(executable, out_info);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class intarsia_executable_artifact {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Intarsia.C_INT,
+            Intarsia.C_POINTER,
+            Intarsia.C_POINTER,
+            Intarsia.C_LONG,
+            Intarsia.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("intarsia_executable_artifact");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_executable_artifact(intarsia_executable *executable, void *buffer, uint64_t capacity, uint64_t *out_needed)
+     * }
+     */
+    public static FunctionDescriptor intarsia_executable_artifact$descriptor() {
+        return intarsia_executable_artifact.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_executable_artifact(intarsia_executable *executable, void *buffer, uint64_t capacity, uint64_t *out_needed)
+     * }
+     */
+    public static MethodHandle intarsia_executable_artifact$handle() {
+        return intarsia_executable_artifact.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_executable_artifact(intarsia_executable *executable, void *buffer, uint64_t capacity, uint64_t *out_needed)
+     * }
+     */
+    public static MemorySegment intarsia_executable_artifact$address() {
+        return intarsia_executable_artifact.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * intarsia_status intarsia_executable_artifact(intarsia_executable *executable, void *buffer, uint64_t capacity, uint64_t *out_needed)
+     * }
+     */
+    public static int intarsia_executable_artifact(MemorySegment executable, MemorySegment buffer, long capacity, MemorySegment out_needed) {
+        var mh$ = intarsia_executable_artifact.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("intarsia_executable_artifact", executable, buffer, capacity, out_needed);
+            }
+            return (int)mh$.invokeExact(executable, buffer, capacity, out_needed);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {

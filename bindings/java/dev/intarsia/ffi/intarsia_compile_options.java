@@ -19,6 +19,8 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     uint32_t lo;
  *     uint32_t hi;
  *     uint32_t flags;
+ *     const void *artifact;
+ *     uint64_t artifact_bytes;
  * }
  * }
  */
@@ -32,7 +34,9 @@ public class intarsia_compile_options {
         Intarsia.C_INT.withName("struct_size"),
         Intarsia.C_INT.withName("lo"),
         Intarsia.C_INT.withName("hi"),
-        Intarsia.C_INT.withName("flags")
+        Intarsia.C_INT.withName("flags"),
+        Intarsia.C_POINTER.withName("artifact"),
+        Intarsia.C_LONG.withName("artifact_bytes")
     ).withName("intarsia_compile_options");
 
     /**
@@ -216,6 +220,94 @@ public class intarsia_compile_options {
      */
     public static void flags(MemorySegment struct, int fieldValue) {
         struct.set(flags$LAYOUT, flags$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout artifact$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("artifact"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const void *artifact
+     * }
+     */
+    public static final AddressLayout artifact$layout() {
+        return artifact$LAYOUT;
+    }
+
+    private static final long artifact$OFFSET = $LAYOUT.byteOffset(groupElement("artifact"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const void *artifact
+     * }
+     */
+    public static final long artifact$offset() {
+        return artifact$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const void *artifact
+     * }
+     */
+    public static MemorySegment artifact(MemorySegment struct) {
+        return struct.get(artifact$LAYOUT, artifact$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const void *artifact
+     * }
+     */
+    public static void artifact(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(artifact$LAYOUT, artifact$OFFSET, fieldValue);
+    }
+
+    private static final OfLong artifact_bytes$LAYOUT = (OfLong)$LAYOUT.select(groupElement("artifact_bytes"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * uint64_t artifact_bytes
+     * }
+     */
+    public static final OfLong artifact_bytes$layout() {
+        return artifact_bytes$LAYOUT;
+    }
+
+    private static final long artifact_bytes$OFFSET = $LAYOUT.byteOffset(groupElement("artifact_bytes"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * uint64_t artifact_bytes
+     * }
+     */
+    public static final long artifact_bytes$offset() {
+        return artifact_bytes$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * uint64_t artifact_bytes
+     * }
+     */
+    public static long artifact_bytes(MemorySegment struct) {
+        return struct.get(artifact_bytes$LAYOUT, artifact_bytes$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * uint64_t artifact_bytes
+     * }
+     */
+    public static void artifact_bytes(MemorySegment struct, long fieldValue) {
+        struct.set(artifact_bytes$LAYOUT, artifact_bytes$OFFSET, fieldValue);
     }
 
     /**

@@ -6,6 +6,7 @@ import dev.intarsia.ffi.intarsia_partition_info;
 import dev.intarsia.ffi.intarsia_piece_info;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 
 /** A graph cut into pieces, in order of execution. Immutable; any thread may use it. */
 public final class Partition extends Handle {
@@ -46,6 +47,17 @@ public final class Partition extends Handle {
     }
 
     /**
+     * The class of a piece in canonical words: equal texts mean equal pieces, in any model and process of the same build of the
+     * library.
+     */
+    public String classKey(int piece) {
+        Calls.atLeast(0, piece, "piece");
+        MemorySegment partition = pointer();
+        return Calls.askText((buffer, capacity, needed) ->
+                Intarsia.intarsia_partition_class(partition, piece, buffer, capacity, needed));
+    }
+
+    /**
      * Compiles the class of a piece; the executable serves every piece of that class.
      *
      * @param piece 0 .. {@link PartitionInfo#pieces()} - 1
@@ -55,6 +67,27 @@ public final class Partition extends Handle {
      * @param fuse  false: one kernel per op, the reference that a fused executable equals bit for bit
      */
     public Executable compile(int piece, int lo, int hi, boolean fuse) {
+        return compile(piece, lo, hi, fuse ? 0 : Intarsia.INTARSIA_COMPILE_NO_FUSION(), new byte[0]);
+    }
+
+    /** Compiles, fused, and chooses by timing how the loops of the kernels are cut; no choice changes a bit. */
+    public Executable compileMeasured(int piece, int lo, int hi) {
+        return compile(piece, lo, hi, Intarsia.INTARSIA_COMPILE_MEASURE(), new byte[0]);
+    }
+
+    /**
+     * Compiles, fused, with the choices that {@link Executable#artifact()} of an equal class and range once made.
+     *
+     * @throws NativeException ({@link NativeStatus#INVALID_ARGUMENT}) if they do not fit
+     */
+    public Executable compileWith(int piece, int lo, int hi, byte[] artifact) {
+        if (artifact.length == 0) {
+            throw new IllegalArgumentException("artifact must not be empty");
+        }
+        return compile(piece, lo, hi, 0, artifact);
+    }
+
+    private Executable compile(int piece, int lo, int hi, int flags, byte[] artifact) {
         Calls.atLeast(0, piece, "piece");
         Calls.atLeast(1, lo, "lo");
         Calls.atLeast(lo, hi, "hi");
@@ -63,7 +96,9 @@ public final class Partition extends Handle {
             MemorySegment struct = Structs.allocate(arena, intarsia_compile_options.layout());
             intarsia_compile_options.lo(struct, lo);
             intarsia_compile_options.hi(struct, hi);
-            intarsia_compile_options.flags(struct, fuse ? 0 : Intarsia.INTARSIA_COMPILE_NO_FUSION());
+            intarsia_compile_options.flags(struct, flags);
+            intarsia_compile_options.artifact(struct, arena.allocateFrom(ValueLayout.JAVA_BYTE, artifact));
+            intarsia_compile_options.artifact_bytes(struct, artifact.length);
             return new Executable(Calls.askHandle(out -> Intarsia.intarsia_compile(partition, piece, struct, out)));
         }
     }
