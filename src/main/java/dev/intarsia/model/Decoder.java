@@ -7,20 +7,20 @@ import dev.intarsia.runtime.Value;
  * The decoder that Llama set and most families follow: norm before each half of a layer, grouped-query attention with rotary
  * embedding, a gated MLP. Subclasses say where they differ. Shapes: T tokens, R rows, H hidden, D head dimension.
  */
-abstract class Decoder implements ModelFamily {
+public abstract class Decoder implements ModelFamily {
 
     /** Whether the projections to q, k and v have a bias. */
-    boolean attentionInputBias(ModelConfig config) {
+    protected boolean attentionInputBias(ModelConfig config) {
         return config.attentionBias();
     }
 
     /** Whether the projection after attention has a bias. */
-    boolean attentionOutputBias(ModelConfig config) {
+    protected boolean attentionOutputBias(ModelConfig config) {
         return config.attentionBias();
     }
 
     /** Whether each head of q and k is normalized before the rotation. */
-    boolean headNorm() {
+    protected boolean headNorm() {
         return false;
     }
 

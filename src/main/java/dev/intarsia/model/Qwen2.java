@@ -11,12 +11,12 @@ final class Qwen2 extends Decoder {
     }
 
     @Override
-    boolean attentionInputBias(ModelConfig config) {
+    protected boolean attentionInputBias(ModelConfig config) {
         return true;
     }
 
     @Override
-    boolean attentionOutputBias(ModelConfig config) {
+    protected boolean attentionOutputBias(ModelConfig config) {
         return false;
     }
 }

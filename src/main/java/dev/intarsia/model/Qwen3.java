@@ -10,7 +10,7 @@ final class Qwen3 extends Decoder {
     }
 
     @Override
-    boolean headNorm() {
+    protected boolean headNorm() {
         return true;
     }
 }
