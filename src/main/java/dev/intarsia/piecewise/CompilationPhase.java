@@ -6,9 +6,9 @@ public enum CompilationPhase {
     BUILD,
     /** Cutting it into pieces and finding equal ones. */
     SPLIT,
-    /** Compiling pieces. */
+    /** Compiling pieces, less what is loaded and saved. */
     COMPILE,
-    /** Reading stored artifacts. */
+    /** Reading stored artifacts, and making executables from them. */
     LOAD,
     /** Writing artifacts. */
     SAVE,

@@ -1,5 +1,6 @@
 package dev.intarsia.piecewise;
 
+import dev.intarsia.artifact.ArtifactStore;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -18,22 +19,32 @@ public final class PiecewiseGraph<E extends CompiledPiece> implements AutoClosea
         this.compiler = compiler;
     }
 
+    /** The same without a store: everything is compiled. */
+    public static <E extends CompiledPiece> PiecewiseGraph<E> compile(
+            CompilationConfig config, SplitPlan plan, PieceSource<E> source, CompilationTracker tracker) {
+        return compile(config, plan, source, ArtifactStore.disabled(), tracker);
+    }
+
     /**
-     * Counts the graph and compiles all its compilable pieces for all entries, before it returns. If compiling fails,
-     * what was compiled so far is closed.
+     * Counts the graph and compiles all its compilable pieces for all entries, or loads them from the store, before it
+     * returns. If that fails, what was made so far is closed.
      *
      * @throws IllegalArgumentException if the configuration's mode is NONE
      */
     public static <E extends CompiledPiece> PiecewiseGraph<E> compile(
-            CompilationConfig config, SplitPlan plan, PieceSource<E> source, CompilationTracker tracker) {
+            CompilationConfig config,
+            SplitPlan plan,
+            PieceSource<E> source,
+            ArtifactStore store,
+            CompilationTracker tracker) {
         if (config.mode() == CompilationMode.NONE) {
             throw new IllegalArgumentException("mode is NONE: the graph runs op by op and has no pieces");
         }
         tracker.countGraph(plan);
         tracker.events(config.events());
-        SharedCompiler<E> compiler = new SharedCompiler<>(source, tracker);
+        SharedCompiler<E> compiler = new SharedCompiler<>(source, store, tracker);
         try {
-            return tracker.time(CompilationPhase.COMPILE, () -> compile(config, plan, source, compiler));
+            return compile(config, plan, source, compiler);
         } catch (RuntimeException | Error failure) {
             try {
                 compiler.close();
