@@ -26,6 +26,8 @@ import java.util.Objects;
  * @param graphMode which steps are recorded at start-up and replayed; nothing is in compilation NONE
  * @param captureSizes numbers of tokens that are recorded; empty = 1, 2, 4, 8 and multiples of 8 up to twice maxNumSeqs, at most 512
  * @param splittingOps names of the ops at which the graph is cut; {@code ["attention"]} by default
+ * @param artifacts directory where what is dear to rebuild is kept from start to start, such as measured kernel choices; {@value #NO_ARTIFACTS} =
+ *     nowhere; empty = the system property {@code intarsia.artifacts}, else {@code intarsia/artifacts} in the user's cache directory
  */
 public record EngineOptions(
         Precision precision,
@@ -40,7 +42,11 @@ public record EngineOptions(
         CompilationMode compilation,
         GraphMode graphMode,
         List<Integer> captureSizes,
-        List<String> splittingOps) {
+        List<String> splittingOps,
+        String artifacts) {
+
+    /** Turns the artifact store off. */
+    public static final String NO_ARTIFACTS = "off";
 
     /** @throws IllegalArgumentException naming the option, its value and its bound */
     public EngineOptions {
@@ -49,6 +55,7 @@ public record EngineOptions(
         Objects.requireNonNull(dynamicShapes, "dynamicShapes");
         Objects.requireNonNull(compilation, "compilation");
         Objects.requireNonNull(graphMode, "graphMode");
+        Objects.requireNonNull(artifacts, "artifacts");
         Check.range("maxModelLen", maxModelLen, 0, 1 << 24);
         Check.range("maxNumBatchedTokens", maxNumBatchedTokens, 1, 1 << 20);
         Check.range("maxNumSeqs", maxNumSeqs, 1, 1 << 16);
@@ -86,6 +93,7 @@ public record EngineOptions(
         private GraphMode graphMode = GraphMode.FULL_AND_PIECEWISE;
         private List<Integer> captureSizes = List.of();
         private List<String> splittingOps = List.of("attention");
+        private String artifacts = "";
 
         private Builder() {}
 
@@ -154,6 +162,11 @@ public record EngineOptions(
             return this;
         }
 
+        public Builder artifacts(String value) {
+            artifacts = value;
+            return this;
+        }
+
         /** @throws IllegalArgumentException naming the option, its value and its bound */
         public EngineOptions build() {
             return new EngineOptions(
@@ -169,7 +182,8 @@ public record EngineOptions(
                     compilation,
                     graphMode,
                     captureSizes,
-                    splittingOps);
+                    splittingOps,
+                    artifacts);
         }
     }
 }

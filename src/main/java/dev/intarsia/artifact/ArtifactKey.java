@@ -61,6 +61,11 @@ public record ArtifactKey(SequencedMap<String, String> factors) {
         factors = Collections.unmodifiableSequencedMap(copy);
     }
 
+    /** The key with these two factors alone, the piece as a hash of its text. */
+    public static ArtifactKey ofPieceText(String text, Object range) {
+        return of(Sha256.of(text.getBytes(StandardCharsets.UTF_8)).substring(0, 16), range);
+    }
+
     /** The key with these two factors alone. */
     public static ArtifactKey of(String piece, Object range) {
         SequencedMap<String, String> factors = new LinkedHashMap<>();

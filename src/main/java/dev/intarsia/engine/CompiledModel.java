@@ -1,5 +1,6 @@
 package dev.intarsia.engine;
 
+import dev.intarsia.artifact.ArtifactStore;
 import dev.intarsia.piecewise.CompilationConfig;
 import dev.intarsia.piecewise.CompilationMode;
 import dev.intarsia.piecewise.CompilationTracker;
@@ -12,6 +13,7 @@ import dev.intarsia.runtime.Executable;
 import dev.intarsia.runtime.Partition;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * Every piece of a partition compiled. Pieces over tokens go through the piecewise layer, the logits piece over rows through a
@@ -56,11 +58,18 @@ final class CompiledModel implements AutoCloseable {
      * Compiles everything there is to compile.
      *
      * @param maxRows most rows of a step
+     * @param machine that kernel choices are measured on, if the store can keep them
      */
     static CompiledModel compile(
-            Partition partition, CompilationConfig config, int maxRows, CompilationTracker tracker) {
-        NativePieces tokens = NativePieces.of(partition, Dimension.TOKENS);
-        NativePieces rows = NativePieces.of(partition, Dimension.ROWS);
+            Partition partition,
+            CompilationConfig config,
+            int maxRows,
+            ArtifactStore store,
+            NativePieces.Machine machine,
+            CompilationTracker tracker) {
+        Optional<NativePieces.Machine> measuredOn = store.isUsable() ? Optional.of(machine) : Optional.empty();
+        NativePieces tokens = NativePieces.of(partition, Dimension.TOKENS, measuredOn);
+        NativePieces rows = NativePieces.of(partition, Dimension.ROWS, measuredOn);
         List<AutoCloseable> owned = new ArrayList<>();
         try {
             if (config.mode() == CompilationMode.NONE) {
@@ -71,12 +80,12 @@ final class CompiledModel implements AutoCloseable {
                         owned);
             }
             PiecewiseGraph<NativePieces.Compiled> graph =
-                    PiecewiseGraph.compile(config, tokens.plan(), tokens, tracker);
+                    PiecewiseGraph.compile(config, tokens.plan(), tokens, store, tracker);
             owned.add(graph);
             CompilationConfig rowConfig = CompilationConfig.builder(maxRows)
                     .dynamicShapes(config.dynamicShapes())
                     .build();
-            SharedCompiler<NativePieces.Compiled> logits = new SharedCompiler<>(rows, tracker);
+            SharedCompiler<NativePieces.Compiled> logits = new SharedCompiler<>(rows, store, tracker);
             owned.add(logits);
             return new CompiledModel(
                     stages(tokens, graph.backends(), config.maxNumBatchedTokens(), owned),

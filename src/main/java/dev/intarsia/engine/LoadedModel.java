@@ -2,6 +2,7 @@ package dev.intarsia.engine;
 
 import dev.intarsia.EngineInfo;
 import dev.intarsia.EngineOptions;
+import dev.intarsia.artifact.ArtifactStore;
 import dev.intarsia.checkpoint.Checkpoint;
 import dev.intarsia.checkpoint.ModelConfig;
 import dev.intarsia.model.Families;
@@ -25,11 +26,13 @@ import dev.intarsia.runtime.Partition;
 import dev.intarsia.runtime.Step;
 import dev.intarsia.runtime.StepOptions;
 import dev.intarsia.runtime.Weights;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
+import java.util.function.Consumer;
 
 /** A checkpoint on a device: weights laid out, graph compiled, cache and step buffers allocated. Used by the thread that opened it. */
 final class LoadedModel implements AutoCloseable {
@@ -66,7 +69,16 @@ final class LoadedModel implements AutoCloseable {
                     DeviceOptions.cpu().withThreads(options.threads()).withTier(options.cpuTier())));
             Weights weights = own(Weights.create(device, options.precision()));
             Partition partition = partition(checkpoint, weights);
-            CompiledModel compiled = own(CompiledModel.compile(partition, config.compilation(), config.maxRows(), tracker));
+            LibraryInfo library = NativeLibrary.describe();
+            String tier = options.cpuTier().isEmpty() ? cpu.tier() : options.cpuTier();
+            int threads = options.threads() == 0 ? cpu.defaultThreads() : options.threads();
+            CompiledModel compiled = own(CompiledModel.compile(
+                    partition,
+                    config.compilation(),
+                    config.maxRows(),
+                    artifacts(options.artifacts()),
+                    new NativePieces.Machine(library.buildId(), cpu.name(), tier, threads),
+                    tracker));
             KvCache cache = own(KvCache.create(
                     device,
                     new KvOptions(
@@ -79,13 +91,12 @@ final class LoadedModel implements AutoCloseable {
             int[] endTokens = checkpoint.generation().eosTokenIds().stream().mapToInt(Integer::intValue).toArray();
             runner = own(new StepRunner(compiled, step, config.compilation(), config.graphs(), tracker));
             generation = new Generation(runner, step, new BlockPool(config.kvBlocks()), endTokens, config);
-            LibraryInfo library = NativeLibrary.describe();
             info = new EngineInfo(
                     library.version(),
                     library.path(),
                     cpu.name(),
-                    options.cpuTier().isEmpty() ? cpu.tier() : options.cpuTier(),
-                    options.threads() == 0 ? cpu.defaultThreads() : options.threads(),
+                    tier,
+                    threads,
                     options.precision(),
                     model.architecture(),
                     model.vocabSize(),
@@ -118,6 +129,15 @@ final class LoadedModel implements AutoCloseable {
             Set<OpKind> splitting = opByOp ? Set.of() : opKinds(compilation.splittingOps());
             return own(tracker.time(CompilationPhase.SPLIT, () -> graph.split(splitting)));
         }
+    }
+
+    private ArtifactStore artifacts(String where) {
+        Consumer<String> events = message -> tracker.event("artifacts", message);
+        return switch (where) {
+            case "" -> ArtifactStore.openConfigured(events);
+            case EngineOptions.NO_ARTIFACTS -> ArtifactStore.disabled();
+            default -> ArtifactStore.open(Path.of(where), events);
+        };
     }
 
     private static Set<OpKind> opKinds(List<String> names) {

@@ -1,15 +1,20 @@
 package dev.intarsia.engine;
 
+import dev.intarsia.artifact.ArtifactKey;
+import dev.intarsia.jfr.CompileEvent;
 import dev.intarsia.piecewise.CompileRange;
 import dev.intarsia.piecewise.CompiledPiece;
 import dev.intarsia.piecewise.PieceSource;
 import dev.intarsia.piecewise.SplitPlan;
 import dev.intarsia.runtime.Dimension;
 import dev.intarsia.runtime.Executable;
+import dev.intarsia.runtime.ExecutableInfo;
 import dev.intarsia.runtime.Partition;
 import dev.intarsia.runtime.PieceInfo;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
+import java.util.function.Supplier;
 import java.util.stream.IntStream;
 
 /** The pieces of a native partition over one dimension, as the piecewise layer sees them: numbered from 0 among themselves. */
@@ -18,14 +23,26 @@ final class NativePieces implements PieceSource<NativePieces.Compiled> {
     private static final int[] NO_ARGUMENT = {};
 
     private final Partition partition;
+    private final Optional<Machine> measuredOn;
     private final int first;
     private final List<PieceInfo> pieces;
 
-    private NativePieces(Partition partition, int first, List<PieceInfo> pieces) {
+    private NativePieces(Partition partition, Optional<Machine> measuredOn, int first, List<PieceInfo> pieces) {
         this.partition = partition;
+        this.measuredOn = measuredOn;
         this.first = first;
         this.pieces = List.copyOf(pieces);
     }
+
+    /**
+     * What measured kernel choices depend on beside the piece and the range.
+     *
+     * @param build of the native library
+     * @param cpu its name
+     * @param tier of the kernels
+     * @param threads of the kernels
+     */
+    record Machine(String build, String cpu, String tier, int threads) {}
 
     /** An executable that the piecewise layer owns. */
     record Compiled(Executable executable) implements CompiledPiece {
@@ -35,8 +52,12 @@ final class NativePieces implements PieceSource<NativePieces.Compiled> {
         }
     }
 
-    /** The consecutive pieces of the partition whose size is counted by {@code dimension}. */
-    static NativePieces of(Partition partition, Dimension dimension) {
+    /**
+     * The consecutive pieces of the partition whose size is counted by {@code dimension}.
+     *
+     * @param measuredOn where kernel choices are measured; empty: they are not, and nothing is worth keeping
+     */
+    static NativePieces of(Partition partition, Dimension dimension, Optional<Machine> measuredOn) {
         int first = 0;
         List<PieceInfo> pieces = new ArrayList<>();
         for (int i = 0, n = partition.info().pieces(); i < n; i++) {
@@ -46,7 +67,7 @@ final class NativePieces implements PieceSource<NativePieces.Compiled> {
                 pieces.add(piece);
             }
         }
-        return new NativePieces(partition, first, pieces);
+        return new NativePieces(partition, measuredOn, first, pieces);
     }
 
     int count() {
@@ -90,9 +111,63 @@ final class NativePieces implements PieceSource<NativePieces.Compiled> {
 
     @Override
     public Compiled compile(int pieceClass, CompileRange range, boolean concrete) {
+        int piece = indexOfClass(pieceClass);
+        return compiled(
+                pieceClass,
+                range,
+                false,
+                () -> measuredOn.isPresent()
+                        ? partition.compileMeasured(piece, range.start(), range.end())
+                        : partition.compile(piece, range.start(), range.end(), true));
+    }
+
+    @Override
+    public Optional<ArtifactKey> artifactKey(int pieceClass, CompileRange range) {
+        return measuredOn.map(machine -> keyOf(partition, indexOfClass(pieceClass), range, machine));
+    }
+
+    @Override
+    public Compiled load(int pieceClass, CompileRange range, boolean concrete, byte[] artifact) {
+        int piece = indexOfClass(pieceClass);
+        return compiled(
+                pieceClass, range, true, () -> partition.compileWith(piece, range.start(), range.end(), artifact));
+    }
+
+    @Override
+    public Optional<byte[]> artifact(Compiled executable) {
+        return Optional.of(executable.executable().artifact());
+    }
+
+    /** Names what was measured; sizes and modes of recordings change no code and are left out. */
+    static ArtifactKey keyOf(Partition partition, int piece, CompileRange range, Machine machine) {
+        return ArtifactKey.ofPieceText(partition.classKey(piece), range)
+                .with("build", machine.build())
+                .with("cpu", machine.cpu())
+                .with("tier", machine.tier())
+                .with("threads", machine.threads());
+    }
+
+    private Compiled compiled(int pieceClass, CompileRange range, boolean fromArtifact, Supplier<Executable> compile) {
+        CompileEvent event = new CompileEvent();
+        event.begin();
+        Executable executable = compile.get();
+        if (event.shouldCommit()) {
+            ExecutableInfo info = executable.info();
+            event.pieceClass = pieceClass;
+            event.rangeStart = range.start();
+            event.rangeEnd = range.end();
+            event.fromArtifact = fromArtifact;
+            event.kernels = info.kernels();
+            event.arenaBytes = info.arenaBytes();
+            event.commit();
+        }
+        return new Compiled(executable);
+    }
+
+    private int indexOfClass(int pieceClass) {
         for (int piece = 0; piece < pieces.size(); piece++) {
             if (pieces.get(piece).classId() == pieceClass) {
-                return new Compiled(partition.compile(index(piece), range.start(), range.end(), true));
+                return index(piece);
             }
         }
         throw new IllegalArgumentException("no piece is of class " + pieceClass);

@@ -13,6 +13,7 @@ import java.util.Map;
  * @param counters what had happened
  * @param timings  wall time of each phase
  * @param events   what the layer decided on its own, in order
+ * @param artifacts what became of each look-up in the artifact store, and why; empty where it is off
  * @param graphs   what was recorded, and how steps are dispatched
  */
 public record CompilationState(
@@ -22,6 +23,7 @@ public record CompilationState(
         CompilationCounters counters,
         Map<CompilationPhase, Duration> timings,
         List<CompilationEvent> events,
+        List<String> artifacts,
         Graphs graphs) {
 
     public CompilationState {
@@ -29,6 +31,7 @@ public record CompilationState(
         pieces = List.copyOf(pieces);
         timings = Map.copyOf(timings);
         events = List.copyOf(events);
+        artifacts = List.copyOf(artifacts);
     }
 
     /**
@@ -106,6 +109,7 @@ public record CompilationState(
                 tracker.counters(),
                 tracker.timings(),
                 tracker.events(),
+                tracker.artifacts(),
                 new Graphs(
                         keys.mode(),
                         keys.sizes().sizes(),

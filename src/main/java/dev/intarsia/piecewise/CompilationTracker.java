@@ -25,6 +25,7 @@ public final class CompilationTracker {
     private final AtomicLong replays = new AtomicLong();
     private final AtomicLongArray phaseNanos = new AtomicLongArray(CompilationPhase.values().length);
     private final List<CompilationEvent> events = new CopyOnWriteArrayList<>();
+    private final List<String> artifacts = new CopyOnWriteArrayList<>();
 
     /** Counts a graph and the pieces it was cut into. */
     public void countGraph(SplitPlan plan) {
@@ -51,6 +52,16 @@ public final class CompilationTracker {
 
     public void countReplay() {
         replays.incrementAndGet();
+    }
+
+    /** Notes what became of one look-up in the artifact store, and why. */
+    public void artifact(String outcome) {
+        artifacts.add(outcome);
+    }
+
+    /** The outcomes of look-ups in the artifact store, in order. */
+    public List<String> artifacts() {
+        return List.copyOf(artifacts);
     }
 
     /** Notes a decision that a user may want to know. */

@@ -59,6 +59,7 @@ public final class SharedCompiler<E extends CompiledPiece> implements AutoClosea
         if (loaded.isPresent()) {
             executables.put(key, loaded.get());
             tracker.countArtifactLoaded();
+            tracker.artifact(key + ": loaded from the store");
             return loaded.get();
         }
         E compiled = tracker.time(
@@ -73,8 +74,9 @@ public final class SharedCompiler<E extends CompiledPiece> implements AutoClosea
 
     private Optional<E> load(Key key, boolean concrete, ArtifactKey name) {
         return switch (store.find(name)) {
-            case Lookup.Hit(byte[] artifact) -> load(key, concrete, artifact);
+            case Lookup.Hit(byte[] artifact) -> adopt(key, concrete, artifact);
             case Lookup.Miss(Lookup.Cause cause, String reason) -> {
+                tracker.artifact(key + ": made anew; " + store.explain(name));
                 if (cause == Lookup.Cause.DAMAGED) {
                     tracker.event(ARTIFACTS, key + ": compiled anew, the stored artifact is damaged: " + reason);
                 }
@@ -83,11 +85,12 @@ public final class SharedCompiler<E extends CompiledPiece> implements AutoClosea
         };
     }
 
-    private Optional<E> load(Key key, boolean concrete, byte[] artifact) {
+    private Optional<E> adopt(Key key, boolean concrete, byte[] artifact) {
         try {
             E executable = source.load(key.pieceClass(), key.range(), concrete, artifact);
             return Optional.of(Objects.requireNonNull(executable, "the source loaded nothing"));
         } catch (IntarsiaException e) {
+            tracker.artifact(key + ": made anew; what is stored does not load: " + e.getMessage());
             tracker.event(ARTIFACTS, key + ": compiled anew, the stored artifact does not load: " + e.getMessage());
             return Optional.empty();
         }
