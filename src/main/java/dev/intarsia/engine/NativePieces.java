@@ -15,7 +15,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Supplier;
-import java.util.stream.IntStream;
 
 /** The pieces of a native partition over one dimension, as the piecewise layer sees them: numbered from 0 among themselves. */
 final class NativePieces implements PieceSource<NativePieces.Compiled> {
@@ -83,15 +82,11 @@ final class NativePieces implements PieceSource<NativePieces.Compiled> {
         return pieces.get(piece).splitting();
     }
 
-    /** The cut as the piecewise layer counts it; ops are numbered through. */
+    /** The cut as the piecewise layer counts it. */
     SplitPlan plan() {
-        List<SplitPlan.Piece> plan = new ArrayList<>();
-        int op = 0;
-        for (PieceInfo piece : pieces) {
-            plan.add(new SplitPlan.Piece(IntStream.range(op, op + piece.ops()).boxed().toList(), piece.splitting()));
-            op += piece.ops();
-        }
-        return new SplitPlan(plan);
+        return new SplitPlan(pieces.stream()
+                .map(piece -> new SplitPlan.Piece(piece.ops(), piece.splitting()))
+                .toList());
     }
 
     /** An executable outside the piecewise layer: for splitting pieces, and for compilation NONE. The caller closes it. */

@@ -3,7 +3,7 @@ package dev.intarsia.piecewise;
 import java.util.List;
 
 /**
- * A graph cut into pieces, in the order in which they run.
+ * A graph cut into pieces, in the order in which they run. Consecutive splitting ops share a piece; the others are compilable and capturable.
  *
  * @param pieces the pieces
  */
@@ -14,15 +14,10 @@ public record SplitPlan(List<Piece> pieces) {
     }
 
     /**
-     * @param ops       positions in the graph's op sequence, ascending; not always adjacent, as an empty allocation may
-     *                  have moved here from further on
-     * @param splitting whether it holds splitting ops; the others are compilable and capturable
+     * @param ops       number of ops
+     * @param splitting whether they are splitting ops
      */
-    public record Piece(List<Integer> ops, boolean splitting) {
-        public Piece {
-            ops = List.copyOf(ops);
-        }
-    }
+    public record Piece(int ops, boolean splitting) {}
 
     /** Number of pieces. */
     public int size() {
@@ -32,21 +27,5 @@ public record SplitPlan(List<Piece> pieces) {
     /** Number of compilable pieces. */
     public int compilableCount() {
         return (int) pieces.stream().filter(piece -> !piece.splitting()).count();
-    }
-
-    /** Whether the graph is one compilable piece. */
-    public boolean isFull() {
-        return pieces.size() == 1 && !pieces.getFirst().splitting();
-    }
-
-    /** For each op of the graph, the piece it went to. */
-    public int[] pieceOfOp() {
-        int[] pieceOfOp = new int[pieces.stream().mapToInt(piece -> piece.ops().size()).sum()];
-        for (int piece = 0; piece < pieces.size(); piece++) {
-            for (int op : pieces.get(piece).ops()) {
-                pieceOfOp[op] = piece;
-            }
-        }
-        return pieceOfOp;
     }
 }

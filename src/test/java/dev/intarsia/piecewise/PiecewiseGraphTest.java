@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.Collectors;
@@ -66,12 +65,7 @@ class PiecewiseGraphTest {
     }
 
     private static SplitPlan layers(int count) {
-        List<OpKind> ops = new ArrayList<>();
-        for (int i = 0; i < count; i++) {
-            Collections.addAll(ops, OpKind.PLAIN, OpKind.PLAIN, OpKind.SPLITTING);
-        }
-        ops.add(OpKind.PLAIN);
-        return GraphSplitter.split(ops);
+        return SplitPlans.around(count);
     }
 
     private PiecewiseGraph<Piece> compile(CompilationConfig config, int layers) {

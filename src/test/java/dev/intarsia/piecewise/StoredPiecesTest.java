@@ -94,8 +94,7 @@ class StoredPiecesTest {
     }
 
     private PiecewiseGraph<Piece> start(Source source) {
-        SplitPlan plan = GraphSplitter.split(List.of(
-                OpKind.PLAIN, OpKind.SPLITTING, OpKind.PLAIN, OpKind.SPLITTING, OpKind.PLAIN));
+        SplitPlan plan = SplitPlans.around(2);
         return PiecewiseGraph.compile(CONFIG, plan, source, store(), tracker);
     }
 

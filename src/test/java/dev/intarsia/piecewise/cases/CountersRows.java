@@ -11,7 +11,6 @@ import dev.intarsia.piecewise.CompilationTracker;
 import dev.intarsia.piecewise.Dispatcher;
 import dev.intarsia.piecewise.GraphKeys;
 import dev.intarsia.piecewise.GraphModeResolver;
-import dev.intarsia.piecewise.GraphSplitter;
 import dev.intarsia.piecewise.GraphWrapper;
 import dev.intarsia.piecewise.PiecewiseGraph;
 import dev.intarsia.piecewise.RuntimeMode;
@@ -51,7 +50,7 @@ final class CountersRows implements RowRunner {
         GraphModeResolver.Resolved graphs = GraphModeResolver.resolve(
                 GraphRows.mode(row), AttentionSupport.ALWAYS, split, queryLength, GraphRows.sizes(row));
         GraphKeys keys = new GraphKeys(graphs.mode(), graphs.sizes(), row.integer("max_num_seqs", 256), queryLength);
-        SplitPlan plan = GraphSplitter.split(model(row.text("model")), config.splittingOps(), List.of());
+        SplitPlan plan = NativeSplit.of(model(row.text("model")), split).plan();
         try (PiecewiseGraph<FakePiece> graph =
                 PiecewiseGraph.compile(config, plan, new FakeSource(plan.size()), tracker)) {
             CaptureLock lock = new CaptureLock();
@@ -75,18 +74,13 @@ final class CountersRows implements RowRunner {
         }
     }
 
-    /** Plain ops around each attention op. */
-    private static List<String> model(String description) {
+    /** Plain ops around each attention op, by letter. */
+    private static String model(String description) {
         Matcher model = MODEL.matcher(description);
         if (!model.matches()) {
             throw new IllegalArgumentException("not a model: " + description);
         }
-        List<String> ops = new ArrayList<>(List.of("linear"));
-        for (int i = 0; i < Integer.parseInt(model.group(1)); i++) {
-            ops.add(CompilationConfig.ATTENTION);
-            ops.add("linear");
-        }
-        return ops;
+        return "a" + "Sa".repeat(Integer.parseInt(model.group(1)));
     }
 
     private static Map<String, Object> fields(CompilationCounters counters) {
