@@ -2,6 +2,7 @@ package dev.intarsia;
 
 import dev.intarsia.checkpoint.GenerationConfig;
 import dev.intarsia.engine.EngineCore;
+import dev.intarsia.inspect.ModelReport;
 import dev.intarsia.piecewise.CompilationState;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -44,8 +45,23 @@ public final class Engine implements AutoCloseable {
      * @throws NativeLibraryException if the native library cannot be loaded
      */
     public static Engine open(Path model, EngineOptions options) {
-        return new Engine(new EngineCore(
+        return new Engine(EngineCore.open(
                 Objects.requireNonNull(model, "model"), Objects.requireNonNull(options, "options")));
+    }
+
+    /**
+     * Opens a model of the shape that a {@code config.json} describes, with weights drawn at random: for measuring and for
+     * looking at a model without having its weights. The same seed gives the same weights. There is no tokenizer: prompts are
+     * token ids.
+     *
+     * @param config a configuration file as it lies in a checkpoint directory
+     * @throws CheckpointException if the file cannot be read or such a model cannot be served
+     * @throws IllegalArgumentException if an option does not fit the model
+     * @throws NativeLibraryException if the native library cannot be loaded
+     */
+    public static Engine openRandom(Path config, long seed, EngineOptions options) {
+        return new Engine(EngineCore.openRandom(
+                Objects.requireNonNull(config, "config"), seed, Objects.requireNonNull(options, "options")));
     }
 
     /** Continues a text as the checkpoint asks to be sampled; waits for the end. */
@@ -115,6 +131,11 @@ public final class Engine implements AutoCloseable {
     /** What was compiled, as it stands now. */
     public CompilationState compilation() {
         return core.compilation();
+    }
+
+    /** What the engine is made of, as it stands now: pieces, executables, recordings, dispatch, and the steps that ran. */
+    public ModelReport inspect() {
+        return core.inspect();
     }
 
     /**

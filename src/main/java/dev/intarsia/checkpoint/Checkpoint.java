@@ -4,6 +4,7 @@ import dev.intarsia.CheckpointException;
 import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.Comparator;
 import java.util.Map;
@@ -14,7 +15,7 @@ import java.util.stream.Collectors;
  * An open checkpoint directory: its configuration, and its weights where they lie in mapped files. Any thread may use
  * it; whoever closes it makes sure that nobody reads a tensor any more.
  */
-public final class Checkpoint implements AutoCloseable {
+public final class Checkpoint implements WeightSource {
 
     private static final int SUGGESTIONS = 3;
 
@@ -59,10 +60,12 @@ public final class Checkpoint implements AutoCloseable {
         return directory;
     }
 
+    @Override
     public ModelConfig config() {
         return config;
     }
 
+    @Override
     public GenerationConfig generation() {
         return generation;
     }
@@ -98,6 +101,17 @@ public final class Checkpoint implements AutoCloseable {
         if (!tensor.dtype().loadable()) {
             throw new CheckpointException(directory + ": tensor " + Json.quote(name) + " is stored as "
                     + tensor.dtype() + " but only F32, F16 and BF16 can be loaded");
+        }
+        return tensor;
+    }
+
+    /** {@link #tensor} of the shape that the configuration makes it; valid until the checkpoint is closed. */
+    @Override
+    public TensorView weight(String name, long... shape) {
+        TensorView tensor = tensor(name);
+        if (!Arrays.equals(tensor.shape(), shape)) {
+            throw new CheckpointException("tensor " + name + " in " + directory + " has shape "
+                    + Arrays.toString(tensor.shape()) + ", but config.json makes it " + Arrays.toString(shape));
         }
         return tensor;
     }

@@ -3,6 +3,7 @@ package dev.intarsia.cli;
 import dev.intarsia.EngineOptions;
 import dev.intarsia.piecewise.CompilationMode;
 import dev.intarsia.piecewise.DynamicShapes;
+import dev.intarsia.piecewise.GraphMode;
 import dev.intarsia.runtime.Precision;
 import java.util.Optional;
 import picocli.CommandLine.Option;
@@ -40,6 +41,29 @@ final class CompileOptions {
             description = "Pieces compiled for ranges of sizes, or op by op without fusion. Default: piecewise.")
     private CompilationMode compilation;
 
+    @Option(names = "--splitting-ops", paramLabel = "OP,OP,...", converter = Names.Converter.class,
+            description = "Ops at which the graph is cut into pieces; '' for none: one piece. Default: attention.")
+    private Names splittingOps;
+
+    @Option(names = "--artifacts", paramLabel = "DIR|off",
+            description = "Where measured kernel choices are kept from start to start, or off. "
+                    + "Default: intarsia/artifacts in the cache directory of the user.")
+    private String artifacts;
+
+    @Option(names = "--graph-mode", paramLabel = "MODE",
+            description = "What is recorded at start-up and replayed: ${COMPLETION-CANDIDATES}. "
+                    + "Default: FULL_AND_PIECEWISE.")
+    private GraphMode graphMode;
+
+    @Option(names = "--capture-sizes", paramLabel = "N,N,...", converter = Integers.Sizes.class,
+            description = "Numbers of tokens that are recorded; others are padded to the next. Default: 1, 2, 4, 8 and "
+                    + "multiples of 8 up to twice the number of sequences.")
+    private Integers captureSizes;
+
+    @Option(names = "--max-num-seqs", paramLabel = "N",
+            description = "Most sequences of one step. Default: 1 where one sequence runs, 64 for inspect.")
+    private Integer maxNumSeqs;
+
     @Option(names = "--threads", paramLabel = "N",
             description = "Threads of the kernels. Default: what affinity and cgroup allow.")
     private Integer threads;
@@ -50,12 +74,11 @@ final class CompileOptions {
     private String cpuTier;
 
     /**
-     * The options as given, for an engine that serves one sequence: a process of the command line never has a second.
+     * What was given, over these defaults.
      *
      * @throws IllegalArgumentException naming a parameter that is out of bounds
      */
-    EngineOptions toEngineOptions() {
-        EngineOptions.Builder options = EngineOptions.builder().maxNumSeqs(1);
+    EngineOptions toEngineOptions(EngineOptions.Builder options) {
         Optional.ofNullable(precision).ifPresent(options::precision);
         Optional.ofNullable(maxModelLen).ifPresent(options::maxModelLen);
         Optional.ofNullable(maxNumBatchedTokens).ifPresent(options::maxNumBatchedTokens);
@@ -63,8 +86,18 @@ final class CompileOptions {
         Optional.ofNullable(compileSizes).map(Integers::values).ifPresent(options::compileSizes);
         Optional.ofNullable(dynamicShapes).ifPresent(options::dynamicShapes);
         Optional.ofNullable(compilation).ifPresent(options::compilation);
+        Optional.ofNullable(artifacts).ifPresent(options::artifacts);
+        Optional.ofNullable(splittingOps).map(Names::values).ifPresent(options::splittingOps);
+        Optional.ofNullable(graphMode).ifPresent(options::graphMode);
+        Optional.ofNullable(captureSizes).map(Integers::values).ifPresent(options::captureSizes);
+        Optional.ofNullable(maxNumSeqs).ifPresent(options::maxNumSeqs);
         Optional.ofNullable(threads).ifPresent(options::threads);
         Optional.ofNullable(cpuTier).ifPresent(options::cpuTier);
         return options.build();
+    }
+
+    /** What was given, for an engine that serves one sequence unless told: the command never has a second. */
+    EngineOptions forOneSequence() {
+        return toEngineOptions(EngineOptions.builder().maxNumSeqs(1));
     }
 }

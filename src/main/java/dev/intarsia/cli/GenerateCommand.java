@@ -8,7 +8,7 @@ import dev.intarsia.FinishReason;
 import dev.intarsia.SamplingParams;
 import dev.intarsia.Token;
 import dev.intarsia.TokenStream;
-import java.nio.file.Path;
+import dev.intarsia.inspect.ModelReport;
 import java.time.Duration;
 import java.util.Locale;
 import java.util.concurrent.Callable;
@@ -54,6 +54,11 @@ final class GenerateCommand implements Callable<Integer> {
                     + "prompt_tokens, timings in milliseconds.")
     private boolean json;
 
+    @Option(names = "--explain",
+            description = "Say what was used, on standard error or in the JSON object: how the steps ran and why, what "
+                    + "was compiled and replayed, device, tier, threads and precision.")
+    private boolean explain;
+
     @Option(names = "--stats", description = "Print how long it took to standard error.")
     private boolean stats;
 
@@ -75,29 +80,32 @@ final class GenerateCommand implements Callable<Integer> {
         }
         EngineOptions options = engineOptions();
         samplingParams(SamplingParams.defaults()); // what is out of bounds is said before the model is loaded
-        Path directory = model.directory(host);
+        ModelOptions.Source source = model.source(host);
+        if (source instanceof ModelOptions.Random && prompt != null) {
+            throw new IllegalArgumentException("random weights have no tokenizer: give --tokens in place of PROMPT");
+        }
         String text = "-".equals(prompt) ? Prompt.read(host.in()) : prompt;
         try {
-            return generate(directory, options, text);
+            return generate(source, options, text);
         } finally {
             host.interruption().ended();
         }
     }
 
     EngineOptions engineOptions() {
-        return compile.toEngineOptions();
+        return compile.forOneSequence();
     }
 
     SamplingParams samplingParams(SamplingParams defaults) {
         return sampling.over(defaults);
     }
 
-    private int generate(Path directory, EngineOptions options, String text) {
+    private int generate(ModelOptions.Source source, EngineOptions options, String text) {
         long start = System.nanoTime();
-        try (Engine engine = Engine.open(directory, options)) {
+        try (Engine engine = source.open(options)) {
             Duration load = Duration.ofNanos(System.nanoTime() - start);
             if (text != null && !engine.hasTokenizer()) {
-                throw new CheckpointException(directory + " has no tokenizer.json; give token ids with --tokens");
+                throw new CheckpointException(source.name() + " has no tokenizer.json; give token ids with --tokens");
             }
             SamplingParams params = samplingParams(engine.defaultSamplingParams());
             boolean asText = engine.hasTokenizer();
@@ -108,10 +116,14 @@ final class GenerateCommand implements Callable<Integer> {
                 completion = json ? stream.completion() : show(stream, asText);
             }
             if (json) {
-                host.out().println(toJson(completion, load));
+                host.out().println(toJson(completion, load, explain ? engine.inspect() : null));
             }
             if (stats) {
                 report(completion, load);
+            }
+            if (explain && !json) {
+                host.err().print(Explanation.text(engine.inspect()));
+                host.err().flush();
             }
             boolean interrupted =
                     completion.finishReason() == FinishReason.CANCELLED && host.interruption().requested();
@@ -134,7 +146,8 @@ final class GenerateCommand implements Callable<Integer> {
         return completion;
     }
 
-    private static String toJson(Completion completion, Duration load) {
+    /** @param used null where no explanation was asked for */
+    private static String toJson(Completion completion, Duration load, ModelReport used) {
         return Json.object(json -> {
             Json.integers(json, "tokens", completion.tokens());
             json.writeStringProperty("text", completion.text());
@@ -148,6 +161,9 @@ final class GenerateCommand implements Callable<Integer> {
             json.writeNumberProperty(
                     "decode_tokens_per_second", completion.timings().decodeRate(completion.tokens().size()));
             json.writeEndObject();
+            if (used != null) {
+                Explanation.write(json, used);
+            }
         });
     }
 

@@ -40,7 +40,7 @@ final class LogitsCommand implements Callable<Integer> {
     public Integer call() {
         EngineOptions options = engineOptions();
         float[] logits;
-        try (Engine engine = Engine.open(model.directory(host), options)) {
+        try (Engine engine = model.source(host).open(options)) {
             logits = engine.logits(tokens.values());
         }
         host.out().println(json ? toJson(logits) : lines(logits));
@@ -48,7 +48,7 @@ final class LogitsCommand implements Callable<Integer> {
     }
 
     EngineOptions engineOptions() {
-        return compile.toEngineOptions();
+        return compile.forOneSequence();
     }
 
     static String toJson(float[] logits) {

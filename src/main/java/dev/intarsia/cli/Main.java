@@ -1,5 +1,7 @@
 package dev.intarsia.cli;
 
+import java.util.logging.Level;
+import java.util.logging.Logger;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.HelpCommand;
@@ -25,6 +27,7 @@ import picocli.CommandLine.Spec;
             "INTARSIA_CPU_TIER (instruction-set tier), INTARSIA_DEBUG (stack traces of failures)."
         })
 public final class Main implements Runnable {
+    private static final Logger LOG = Logger.getLogger("dev.intarsia");
 
     @Spec
     private CommandSpec spec;
@@ -36,6 +39,7 @@ public final class Main implements Runnable {
 
     /** Runs a command and leaves with its exit code. */
     public static void main(String[] args) {
+        LOG.setLevel(Level.WARNING); // what an engine says of itself, commands print in their own way
         quieten("slf4j.internal.verbosity", "ERROR"); // the tokenizer library's logger has nobody to log to
         System.exit(run(Host.process(), RawArguments.decode(args)));
     }
@@ -61,6 +65,7 @@ public final class Main implements Runnable {
         return new CommandLine(new Main())
                 .addSubcommand(new GenerateCommand(host))
                 .addSubcommand(new LogitsCommand(host))
+                .addSubcommand(new InspectCommand(host))
                 .addSubcommand(new InfoCommand(host))
                 .addSubcommand(new HelpCommand())
                 .setOut(host.out().writer())
@@ -74,6 +79,6 @@ public final class Main implements Runnable {
 
     @Override
     public void run() {
-        throw new ParameterException(spec.commandLine(), "no command: generate, logits, info or help");
+        throw new ParameterException(spec.commandLine(), "no command: generate, logits, inspect, info or help");
     }
 }

@@ -8,7 +8,11 @@ import dev.intarsia.SamplingParams;
 import dev.intarsia.TokenStream;
 import dev.intarsia.checkpoint.Checkpoint;
 import dev.intarsia.checkpoint.GenerationConfig;
+import dev.intarsia.checkpoint.RandomWeights;
+import dev.intarsia.checkpoint.WeightSource;
+import dev.intarsia.inspect.ModelReport;
 import dev.intarsia.piecewise.CompilationState;
+import dev.intarsia.runtime.NativeException;
 import dev.intarsia.text.IncrementalDecoder;
 import dev.intarsia.text.Tokenizer;
 import java.nio.file.Files;
@@ -26,6 +30,7 @@ import java.util.concurrent.atomic.AtomicInteger;
  * thread reach it. Requests run one after the other.
  */
 public final class EngineCore implements AutoCloseable {
+    private static final System.Logger LOG = System.getLogger("dev.intarsia");
     private static final AtomicInteger COUNT = new AtomicInteger();
     private static final int QUEUE = 1024;
     private static final Request WAKE_UP = new Request(new int[0], SamplingParams.defaults(), 0, true);
@@ -39,34 +44,54 @@ public final class EngineCore implements AutoCloseable {
     private volatile boolean closing;
     private volatile Throwable broken;
 
-    /** Loads and compiles on the engine's thread; returns when the engine can serve. */
-    public EngineCore(Path directory, EngineOptions options) {
-        CompletableFuture<LoadedModel> loaded = new CompletableFuture<>();
+    /** A checkpoint directory, with its tokenizer if it has one. */
+    public static EngineCore open(Path directory, EngineOptions options) {
         try (Checkpoint checkpoint = Checkpoint.open(directory)) {
-            generation = checkpoint.generation();
-            tokenizer = Files.exists(directory.resolve("tokenizer.json")) ? Tokenizer.open(directory) : null;
-            thread = Thread.ofPlatform()
-                    .name("intarsia-engine-" + COUNT.incrementAndGet())
-                    .daemon(true)
-                    .start(() -> serve(checkpoint, options, loaded));
-            try {
-                model = loaded.join();
-            } catch (CompletionException e) {
-                closeTokenizer();
-                switch (e.getCause()) {
-                    case RuntimeException cause -> throw cause;
-                    case Error cause -> throw cause;
-                    default -> throw e;
-                }
+            Tokenizer tokenizer = Files.exists(directory.resolve("tokenizer.json")) ? Tokenizer.open(directory) : null;
+            return new EngineCore(checkpoint, tokenizer, options);
+        }
+    }
+
+    /** A model of the shape that a {@code config.json} describes, with random weights and no tokenizer. */
+    public static EngineCore openRandom(Path config, long seed, EngineOptions options) {
+        try (RandomWeights weights = RandomWeights.of(config, seed)) {
+            return new EngineCore(weights, null, options);
+        }
+    }
+
+    /**
+     * Loads and compiles on the engine's thread; returns when the engine can serve.
+     *
+     * @param source    not needed any more then; the caller closes it
+     * @param tokenizer closed with the engine; null if there is none
+     */
+    private EngineCore(WeightSource source, Tokenizer tokenizer, EngineOptions options) {
+        this.tokenizer = tokenizer;
+        generation = source.generation();
+        CompletableFuture<LoadedModel> loaded = new CompletableFuture<>();
+        thread = Thread.ofPlatform()
+                .name("intarsia-engine-" + COUNT.incrementAndGet())
+                .daemon(true)
+                .start(() -> serve(source, options, loaded));
+        try {
+            model = loaded.join();
+        } catch (CompletionException e) {
+            closeTokenizer();
+            switch (e.getCause()) {
+                case RuntimeException cause -> throw cause;
+                case Error cause -> throw cause;
+                default -> throw e;
             }
         }
         info = model.info();
+        LOG.log(System.Logger.Level.INFO, () -> Opened.line(info, model.compilation()));
+        model.compilation().events().forEach(event -> LOG.log(System.Logger.Level.INFO, event::toString));
     }
 
     // ------------------------------------------------------------------------------------------------ the engine's thread
 
-    private void serve(Checkpoint checkpoint, EngineOptions options, CompletableFuture<LoadedModel> loaded) {
-        try (LoadedModel opened = LoadedModel.open(checkpoint, options)) {
+    private void serve(WeightSource source, EngineOptions options, CompletableFuture<LoadedModel> loaded) {
+        try (LoadedModel opened = LoadedModel.open(source, options)) {
             loaded.complete(opened);
             while (!closing) {
                 Request request = queue.take();
@@ -190,6 +215,18 @@ public final class EngineCore implements AutoCloseable {
 
     public CompilationState compilation() {
         return model.compilation();
+    }
+
+    /** @throws EngineClosedException if the engine is closed */
+    public ModelReport inspect() {
+        if (closing) {
+            throw closed();
+        }
+        try {
+            return model.inspect();
+        } catch (IllegalStateException | NativeException e) {
+            throw closing ? closed() : e; // the handles may have been closed meanwhile
+        }
     }
 
     /** Ends the running request and those that wait with {@link EngineClosedException}, and releases all memory. */

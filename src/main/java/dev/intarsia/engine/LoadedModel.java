@@ -3,8 +3,9 @@ package dev.intarsia.engine;
 import dev.intarsia.EngineInfo;
 import dev.intarsia.EngineOptions;
 import dev.intarsia.artifact.ArtifactStore;
-import dev.intarsia.checkpoint.Checkpoint;
 import dev.intarsia.checkpoint.ModelConfig;
+import dev.intarsia.checkpoint.WeightSource;
+import dev.intarsia.inspect.ModelReport;
 import dev.intarsia.model.Families;
 import dev.intarsia.model.ModelBuilder;
 import dev.intarsia.piecewise.CompilationConfig;
@@ -38,7 +39,9 @@ import java.util.function.Consumer;
 final class LoadedModel implements AutoCloseable {
     private final List<AutoCloseable> owned = new ArrayList<>();
     private final CompilationTracker tracker = new CompilationTracker();
+    private final ModelConfig model;
     private final EngineConfig config;
+    private final Inspection inspection;
     private final StepRunner runner;
     private final Step step;
     private final Generation generation;
@@ -48,13 +51,13 @@ final class LoadedModel implements AutoCloseable {
      * @throws dev.intarsia.CheckpointException if the checkpoint cannot be served
      * @throws IllegalArgumentException if an option does not fit the checkpoint
      */
-    static LoadedModel open(Checkpoint checkpoint, EngineOptions options) {
-        checkpoint.config().checkServable(Families.architectures());
-        return new LoadedModel(checkpoint, options);
+    static LoadedModel open(WeightSource source, EngineOptions options) {
+        source.config().checkServable(Families.architectures());
+        return new LoadedModel(source, options);
     }
 
-    private LoadedModel(Checkpoint checkpoint, EngineOptions options) {
-        ModelConfig model = checkpoint.config();
+    private LoadedModel(WeightSource source, EngineOptions options) {
+        model = source.config();
         try {
             DeviceInfo cpu = Device.list().stream()
                     .filter(device -> device.kind() == DeviceKind.CPU)
@@ -68,7 +71,7 @@ final class LoadedModel implements AutoCloseable {
             Device device = own(Device.open(
                     DeviceOptions.cpu().withThreads(options.threads()).withTier(options.cpuTier())));
             Weights weights = own(Weights.create(device, options.precision()));
-            Partition partition = partition(checkpoint, weights);
+            Partition partition = partition(source, weights);
             LibraryInfo library = NativeLibrary.describe();
             String tier = options.cpuTier().isEmpty() ? cpu.tier() : options.cpuTier();
             int threads = options.threads() == 0 ? cpu.defaultThreads() : options.threads();
@@ -79,6 +82,7 @@ final class LoadedModel implements AutoCloseable {
                     artifacts(options.artifacts()),
                     new NativePieces.Machine(library.buildId(), cpu.name(), tier, threads),
                     tracker));
+            inspection = new Inspection(partition, compiled);
             KvCache cache = own(KvCache.create(
                     device,
                     new KvOptions(
@@ -88,7 +92,7 @@ final class LoadedModel implements AutoCloseable {
                     cache,
                     new StepOptions(
                             config.maxNumBatchedTokens(), config.maxNumSeqs(), config.maxRows(), config.blocksPerSequence())));
-            int[] endTokens = checkpoint.generation().eosTokenIds().stream().mapToInt(Integer::intValue).toArray();
+            int[] endTokens = source.generation().eosTokenIds().stream().mapToInt(Integer::intValue).toArray();
             runner = own(new StepRunner(compiled, step, config.compilation(), config.graphs(), tracker));
             generation = new Generation(runner, step, new BlockPool(config.kvBlocks()), endTokens, config);
             info = new EngineInfo(
@@ -117,13 +121,13 @@ final class LoadedModel implements AutoCloseable {
         return resource;
     }
 
-    private Partition partition(Checkpoint checkpoint, Weights weights) {
+    private Partition partition(WeightSource source, Weights weights) {
         CompilationConfig compilation = config.compilation();
         boolean opByOp = compilation.mode() == CompilationMode.NONE;
         int frozen = !opByOp && compilation.freezesTokens() ? 1 : 0;
         try (Graph graph = Graph.create(weights, frozen, frozen)) {
             tracker.time(CompilationPhase.BUILD, () -> {
-                Families.of(checkpoint.config().architecture()).build(new ModelBuilder(checkpoint, weights, graph));
+                Families.of(model.architecture()).build(new ModelBuilder(source, weights, graph));
                 return graph;
             });
             Set<OpKind> splitting = opByOp ? Set.of() : opKinds(compilation.splittingOps());
@@ -166,6 +170,12 @@ final class LoadedModel implements AutoCloseable {
 
     CompilationState compilation() {
         return runner.state();
+    }
+
+    /** What it is made of, as it stands now. Any thread may ask; not once this is closed. */
+    ModelReport inspect() {
+        return new ModelReport(
+                info, model, inspection.pieces(), inspection.classes(), compilation(), runner.steps());
     }
 
     @Override

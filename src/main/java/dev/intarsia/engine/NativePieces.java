@@ -8,7 +8,6 @@ import dev.intarsia.piecewise.PieceSource;
 import dev.intarsia.piecewise.SplitPlan;
 import dev.intarsia.runtime.Dimension;
 import dev.intarsia.runtime.Executable;
-import dev.intarsia.runtime.ExecutableInfo;
 import dev.intarsia.runtime.Partition;
 import dev.intarsia.runtime.PieceInfo;
 import java.util.ArrayList;
@@ -143,18 +142,10 @@ final class NativePieces implements PieceSource<NativePieces.Compiled> {
     }
 
     private Compiled compiled(int pieceClass, CompileRange range, boolean fromArtifact, Supplier<Executable> compile) {
-        CompileEvent event = new CompileEvent();
-        event.begin();
+        CompileEvent flight = Flights.compile();
         Executable executable = compile.get();
-        if (event.shouldCommit()) {
-            ExecutableInfo info = executable.info();
-            event.pieceClass = pieceClass;
-            event.rangeStart = range.start();
-            event.rangeEnd = range.end();
-            event.fromArtifact = fromArtifact;
-            event.kernels = info.kernels();
-            event.arenaBytes = info.arenaBytes();
-            event.commit();
+        if (flight != null) {
+            Flights.commit(flight, pieceClass, range, fromArtifact, executable.info());
         }
         return new Compiled(executable);
     }

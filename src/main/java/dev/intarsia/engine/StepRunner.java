@@ -1,5 +1,9 @@
 package dev.intarsia.engine;
 
+import dev.intarsia.inspect.ModelReport.Steps;
+import dev.intarsia.jfr.RecordEvent;
+import dev.intarsia.jfr.ReplayEvent;
+import dev.intarsia.jfr.StepEvent;
 import dev.intarsia.piecewise.AttentionSupport;
 import dev.intarsia.piecewise.BatchDescriptor;
 import dev.intarsia.piecewise.CaptureLock;
@@ -46,6 +50,7 @@ final class StepRunner implements AutoCloseable {
     private final GraphWrapper whole;
     private final GraphWrapper[] pieces; // of each stage over tokens, null where it cannot be recorded by itself
     private final List<CompilationState.Recorded> recorded = new ArrayList<>();
+    private final StepCounts counts;
     private int sequences; // of the step that runs
 
     StepRunner(
@@ -63,11 +68,13 @@ final class StepRunner implements AutoCloseable {
                 sizes);
         tracker.events(sizes.events());
         tracker.events(resolved.events());
+        Flights.downgrades(config.events(), sizes.events(), resolved.events());
         if (resolved.mode() != GraphMode.NONE) {
             new PaddingTable(resolved.sizes()).checkCompileSizes(config.compileSizes());
         }
         keys = new GraphKeys(resolved.mode(), resolved.sizes(), graphs.maxNumSeqs(), graphs.queryLength());
         dispatcher = new Dispatcher(keys, graphs.maxNumBatchedTokens());
+        counts = new StepCounts(step.maxTokens());
         CaptureLock lock = new CaptureLock();
         whole = new GraphWrapper(RuntimeMode.FULL, new WholeStep(), lock, tracker);
         pieces = new GraphWrapper[model.tokenStages().size()];
@@ -127,6 +134,7 @@ final class StepRunner implements AutoCloseable {
      */
     Dispatch run(int tokens, int sequences, int rows, boolean uniform) {
         Dispatch how = dispatcher.dispatch(tokens, uniform);
+        StepEvent flight = Flights.step();
         padTokens(tokens, how.paddedTokens());
         if (how.mode() == RuntimeMode.FULL) {
             padRows(rows, how.batch().requests());
@@ -134,6 +142,10 @@ final class StepRunner implements AutoCloseable {
             whole.call(RuntimeMode.FULL, how.batch());
         } else {
             walk(how.mode(), how.batch(), sequences, rows);
+        }
+        counts.count(tokens, uniform);
+        if (flight != null) {
+            Flights.commit(flight, how, sequences, rows);
         }
         return how;
     }
@@ -178,6 +190,11 @@ final class StepRunner implements AutoCloseable {
         return CompilationState.of(config, model.backends(), tracker, keys, dispatcher, recorded);
     }
 
+    /** The steps that ran so far. */
+    List<Steps> steps() {
+        return counts.steps(dispatcher);
+    }
+
     long compilations() {
         return tracker.counters().compilations();
     }
@@ -194,8 +211,13 @@ final class StepRunner implements AutoCloseable {
         CompiledModel.closeAll(wrappers);
     }
 
-    private void note(RuntimeMode mode, int piece, BatchDescriptor batch, RecordingInfo info) {
-        recorded.add(new CompilationState.Recorded(mode, piece, batch, info.kernels(), info.bytes(), info.arenaBytes()));
+    private void note(RecordEvent flight, RuntimeMode mode, int piece, BatchDescriptor batch, RecordingInfo info) {
+        CompilationState.Recorded made =
+                new CompilationState.Recorded(mode, piece, batch, info.kernels(), info.bytes(), info.arenaBytes());
+        recorded.add(made);
+        if (flight != null) {
+            Flights.commit(flight, made);
+        }
     }
 
     /** One compilable piece: recorded at one number of tokens, replayed within a step that was begun. */
@@ -213,13 +235,18 @@ final class StepRunner implements AutoCloseable {
 
         @Override
         public Recording record(BatchDescriptor batch) {
+            RecordEvent flight = Flights.record();
             dev.intarsia.runtime.Recording recording =
                     step.record(List.of(stage.forSize(batch.tokens())), new int[] {stage.piece()}, false);
-            note(RuntimeMode.PIECEWISE, stage.piece(), batch, recording.info());
+            note(flight, RuntimeMode.PIECEWISE, stage.piece(), batch, recording.info());
             return new Recording() {
                 @Override
                 public void replay() {
+                    ReplayEvent replay = Flights.replay();
                     step.replay(recording);
+                    if (replay != null) {
+                        Flights.commit(replay, RuntimeMode.PIECEWISE, stage.piece(), batch);
+                    }
                 }
 
                 @Override
@@ -244,6 +271,7 @@ final class StepRunner implements AutoCloseable {
 
         @Override
         public Recording record(BatchDescriptor batch) {
+            RecordEvent flight = Flights.record();
             List<Executable> executables = new ArrayList<>();
             List<Integer> indices = new ArrayList<>();
             for (CompiledModel.Stage stage : model.tokenStages()) {
@@ -256,11 +284,15 @@ final class StepRunner implements AutoCloseable {
             }
             dev.intarsia.runtime.Recording recording =
                     step.record(executables, indices.stream().mapToInt(Integer::intValue).toArray(), true);
-            note(RuntimeMode.FULL, CompilationState.Recorded.WHOLE_STEP, batch, recording.info());
+            note(flight, RuntimeMode.FULL, CompilationState.Recorded.WHOLE_STEP, batch, recording.info());
             return new Recording() {
                 @Override
                 public void replay() {
+                    ReplayEvent replay = Flights.replay();
                     step.replayStep(recording, sequences);
+                    if (replay != null) {
+                        Flights.commit(replay, RuntimeMode.FULL, CompilationState.Recorded.WHOLE_STEP, batch);
+                    }
                 }
 
                 @Override

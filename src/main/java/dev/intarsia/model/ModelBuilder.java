@@ -1,9 +1,8 @@
 package dev.intarsia.model;
 
-import dev.intarsia.CheckpointException;
-import dev.intarsia.checkpoint.Checkpoint;
 import dev.intarsia.checkpoint.ModelConfig;
 import dev.intarsia.checkpoint.TensorView;
+import dev.intarsia.checkpoint.WeightSource;
 import dev.intarsia.runtime.AttentionOptions;
 import dev.intarsia.runtime.ElementType;
 import dev.intarsia.runtime.Graph;
@@ -14,24 +13,23 @@ import dev.intarsia.runtime.Weights;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
-import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
 
 /**
  * What a family builds with: ops by their role in a decoder, weights by their name in the checkpoint. A weight is laid out
- * when it is first named and its shape must be the one that the config implies. Used by one thread.
+ * when it is first named, in the shape that the config implies. Used by one thread.
  */
 public final class ModelBuilder {
-    private final Checkpoint checkpoint;
+    private final WeightSource source;
     private final ModelConfig config;
     private final Weights weights;
     private final Graph graph;
     private final Map<String, WeightId> added = new HashMap<>();
 
-    public ModelBuilder(Checkpoint checkpoint, Weights weights, Graph graph) {
-        this.checkpoint = checkpoint;
-        this.config = checkpoint.config();
+    public ModelBuilder(WeightSource source, Weights weights, Graph graph) {
+        this.source = source;
+        this.config = source.config();
         this.weights = weights;
         this.graph = graph;
     }
@@ -107,23 +105,19 @@ public final class ModelBuilder {
         if (known != null) {
             return known;
         }
-        TensorView tensor = checkpoint.tensor(name);
-        if (!Arrays.equals(tensor.shape(), shape)) {
-            throw new CheckpointException("tensor " + name + " in " + checkpoint.directory() + " has shape "
-                    + Arrays.toString(tensor.shape()) + ", but config.json makes it " + Arrays.toString(shape));
-        }
+        TensorView tensor = source.weight(name, shape);
         WeightId id = weights.add(name, elementType(tensor), shape, tensor.data());
         added.put(name, id);
         return id;
     }
 
-    private ElementType elementType(TensorView tensor) {
+    private static ElementType elementType(TensorView tensor) {
         return switch (tensor.dtype()) {
             case F32 -> ElementType.F32;
             case F16 -> ElementType.F16;
             case BF16 -> ElementType.BF16;
-            default -> throw new CheckpointException("tensor " + tensor.name() + " in " + checkpoint.directory()
-                    + " has dtype " + tensor.dtype() + "; F32, F16 and BF16 can be served");
+            default -> throw new IllegalArgumentException(
+                    "tensor " + tensor.name() + " has dtype " + tensor.dtype() + "; F32, F16 and BF16 can be served");
         };
     }
 

@@ -114,6 +114,18 @@ class CheckpointTest {
     }
 
     @Test
+    void aWeightHasTheShapeThatIsAskedFor() {
+        try (Checkpoint checkpoint = Checkpoint.open(References.directory("qwen3-tied"))) {
+            int hidden = checkpoint.config().hiddenSize();
+            assertThat(checkpoint.weight("model.norm.weight", hidden).elements()).isEqualTo(hidden);
+            assertThatThrownBy(() -> checkpoint.weight("model.norm.weight", hidden, 1))
+                    .isInstanceOf(CheckpointException.class)
+                    .hasMessageContaining("model.norm.weight")
+                    .hasMessageContaining("has shape [" + hidden + "], but config.json makes it [" + hidden + ", 1]");
+        }
+    }
+
+    @Test
     void viewsAreReadOnlyAndEndWithTheCheckpoint() {
         Checkpoint checkpoint = Checkpoint.open(References.directory("qwen3-tied"));
         TensorView view = checkpoint.tensor("model.norm.weight");

@@ -6,6 +6,7 @@ import dev.intarsia.EngineOptions;
 import dev.intarsia.SamplingParams;
 import dev.intarsia.piecewise.CompilationMode;
 import dev.intarsia.piecewise.DynamicShapes;
+import dev.intarsia.piecewise.GraphMode;
 import dev.intarsia.runtime.Precision;
 import java.util.List;
 import java.util.function.UnaryOperator;
@@ -25,10 +26,6 @@ class OptionsTest {
                 .userObject());
     }
 
-    private static EngineOptions.Builder oneSequence() {
-        return EngineOptions.builder().maxNumSeqs(1);
-    }
-
     static Stream<Arguments> engineOptions() {
         return Stream.of(
                 engine("", options -> options),
@@ -46,6 +43,15 @@ class OptionsTest {
                         options -> options.dynamicShapes(DynamicShapes.BACKED_SIZE_OBLIVIOUS)),
                 engine("--compilation none", options -> options.compilation(CompilationMode.NONE)),
                 engine("--compilation Piecewise", options -> options.compilation(CompilationMode.PIECEWISE)),
+                engine("--splitting-ops attention,rope", options -> options.splittingOps(List.of("attention", "rope"))),
+                engine("--splitting-ops=", options -> options.splittingOps(List.of())),
+                engine("--graph-mode none", options -> options.graphMode(GraphMode.NONE)),
+                engine("--graph-mode PIECEWISE", options -> options.graphMode(GraphMode.PIECEWISE)),
+                engine("--graph-mode Full", options -> options.graphMode(GraphMode.FULL)),
+                engine("--graph-mode FULL_DECODE_ONLY", options -> options.graphMode(GraphMode.FULL_DECODE_ONLY)),
+                engine("--graph-mode full_and_piecewise", options -> options.graphMode(GraphMode.FULL_AND_PIECEWISE)),
+                engine("--capture-sizes 1,2,4", options -> options.captureSizes(List.of(1, 2, 4))),
+                engine("--max-num-seqs 5", options -> options.maxNumSeqs(5)),
                 engine("--threads 3", options -> options.threads(3)),
                 engine("--cpu-tier scalar", options -> options.cpuTier("scalar")),
                 engine("--precision f32 --threads 2 --max-model-len 64 --compile-sizes 1",
@@ -57,16 +63,19 @@ class OptionsTest {
     }
 
     private static Arguments engine(String line, UnaryOperator<EngineOptions.Builder> expected) {
-        return Arguments.of(line, expected.apply(oneSequence()).build());
+        return Arguments.of(line, expected);
     }
 
     @ParameterizedTest(name = "options {0}")
     @MethodSource("engineOptions")
-    void becomeEngineOptions(String line, EngineOptions expected) {
+    void becomeEngineOptions(String line, UnaryOperator<EngineOptions.Builder> given) {
+        EngineOptions oneSequence = given.apply(EngineOptions.builder().maxNumSeqs(1)).build();
         assertThat(parse(GenerateCommand.class, ("generate " + line).strip() + " x").engineOptions())
-                .isEqualTo(expected);
+                .isEqualTo(oneSequence);
         assertThat(parse(LogitsCommand.class, ("logits " + line).strip() + " --tokens 1").engineOptions())
-                .isEqualTo(expected);
+                .isEqualTo(oneSequence);
+        assertThat(parse(InspectCommand.class, ("inspect " + line).strip()).engineOptions())
+                .isEqualTo(given.apply(EngineOptions.builder()).build());
     }
 
     static Stream<Arguments> samplingParams() {
@@ -103,12 +112,14 @@ class OptionsTest {
     @Test
     void listsMayHaveBlanks() {
         assertThat(new Integers.TokenIds().convert("1, 2 ,0").values()).containsExactly(1, 2, 0);
+        assertThat(new Names.Converter().convert(" attention, rope").values()).containsExactly("attention", "rope");
+        assertThat(new Names.Converter().convert(" ").values()).isEmpty();
     }
 
     @Test
     void versionAndHelpAreEverywhere() {
         for (List<String> command : List.of(
-                List.<String>of(), List.of("generate"), List.of("logits"), List.of("info"))) {
+                List.<String>of(), List.of("generate"), List.of("logits"), List.of("inspect"), List.of("info"))) {
             for (String option : List.of("--help", "-h", "--version", "-V")) {
                 Shell.Result result = new Shell()
                         .run(Stream.concat(command.stream(), Stream.of(option)).toArray(String[]::new));
@@ -121,6 +132,6 @@ class OptionsTest {
 
     @Test
     void helpNamesTheTestsOfTheLauncher() {
-        assertThat(new Shell().run("--help").out()).contains("./intarsia verify", "generate", "logits", "info");
+        assertThat(new Shell().run("--help").out()).contains("./intarsia verify", "generate", "logits", "inspect", "info");
     }
 }

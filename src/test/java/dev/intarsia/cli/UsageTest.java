@@ -47,6 +47,17 @@ class UsageTest {
             generate --compilation all a            | '--compilation': expected one of
             generate --precision f64 a              | '--precision': expected one of
             generate --model                        | '--model'
+            generate --graph-mode some a            | '--graph-mode': expected one of
+            generate --capture-sizes 1,0 a          | '--capture-sizes': '0' is not a size
+            generate --max-num-seqs 0 a             | --max-num-seqs is 0
+            generate --random-weights 1 --tokens 1  | --random-weights needs --config
+            generate --config c.json --tokens 1     | --config needs --random-weights
+            generate --config c.json --random-weights 1 --model . --tokens 1 | two models
+            generate --config c.json --random-weights 1 a | random weights have no tokenizer
+            generate --random-weights one a         | '--random-weights'
+            inspect x                               | one argument too many: x
+            inspect --svg                           | '--svg'
+            inspect --temperature 0                 | unknown option --temperature
             logits                                  | '--tokens=ID,ID,...'
             logits --tokens 1 2                     | one argument too many: 2
             logits --tokens 1 --temperature 0       | unknown option --temperature
@@ -119,7 +130,7 @@ class UsageTest {
         ModelOptions options = new ModelOptions();
         CommandSpec command = CommandSpec.create().addMixin("model", CommandSpec.forAnnotatedObject(options));
         new CommandLine(command).parseArgs(arguments);
-        return options.directory(shell.host());
+        return ((ModelOptions.Checkpoint) options.source(shell.host())).directory();
     }
 
     @Test
