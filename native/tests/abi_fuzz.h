@@ -1,5 +1,5 @@
-// What the fuzzer of the C ABI is made of: arguments that may be spoilt on purpose, each in memory of exactly its size, and calls
-// whose answers are held against the rules of intarsia.h.
+// What the fuzzer of the C ABI is made of: arguments that may be spoilt on purpose, each in memory of exactly its size,
+// and calls whose answers are held against the rules of intarsia.h.
 #pragma once
 
 #include <atomic>
@@ -79,7 +79,8 @@ inline uint64_t other_float_mode(Random &random, uint64_t mode) {
 #endif
 }
 
-// How often each function of the header was called and succeeded, and how long it took at most. Threads may count together.
+// How often each function of the header was called and succeeded, and how long it took at most. Threads may count
+// together.
 class Tally {
 public:
     struct Entry {
@@ -139,9 +140,9 @@ private:
 
 // What is known of the next call from the arguments made for it.
 struct Foretold {
-    bool wrong = false;        // an argument is invalid, or the state is
+    bool wrong = false; // an argument is invalid, or the state is
     bool wrong_handle = false; // and it is a handle
-    bool unsure = false;       // it may be
+    bool unsure = false; // it may be
 };
 
 template <class T>
@@ -150,7 +151,8 @@ concept Sized = requires(T t) { t.struct_size; };
 // One line of calls by one thread.
 class Session {
 public:
-    // One argument in `chaos` is spoilt, none for 0. Unless alone, other threads use the same handles, and no outcome can be foretold.
+    // One argument in `chaos` is spoilt, none for 0. Unless alone, other threads use the same handles, and no outcome
+    // can be foretold.
     Session(uint64_t seed, uint32_t chaos, bool alone = true) : random(seed), chaos(chaos), alone(alone) {}
 
     Random random;
@@ -165,7 +167,8 @@ public:
         return spoils;
     }
 
-    // Calls a function with arguments, of which In and Out pass their pointers, and judges the answer. True if it succeeded.
+    // Calls a function with arguments, of which In and Out pass their pointers, and judges the answer. True if it
+    // succeeded.
     template <class... P, class... A> bool call(const char *name, intarsia_status (*function)(P...), A &&...arguments) {
         const Foretold foretold = std::exchange(next, {});
         const uint64_t mode = float_mode();
@@ -180,7 +183,8 @@ public:
         count(name, status == INTARSIA_OK, end - start);
         judge(name, status, foretold);
         if (status != INTARSIA_OK) {
-            EXPECT_TRUE((untouched(arguments) && ...)) << name << " failed and yet wrote an answer: " << intarsia_last_error();
+            EXPECT_TRUE((untouched(arguments) && ...))
+                << name << " failed and yet wrote an answer: " << intarsia_last_error();
         }
         return status == INTARSIA_OK;
     }
@@ -208,7 +212,9 @@ private:
         entry->calls++;
         entry->successes += success;
         const auto ns = static_cast<uint64_t>(took.count());
-        for (uint64_t longest = entry->longest_ns; ns > longest && !entry->longest_ns.compare_exchange_weak(longest, ns);) {}
+        for (uint64_t longest = entry->longest_ns;
+             ns > longest && !entry->longest_ns.compare_exchange_weak(longest, ns);) {
+        }
     }
 
     void judge(const char *name, intarsia_status status, const Foretold &foretold) const {
@@ -227,7 +233,8 @@ private:
         } else if (!foretold.unsure) {
             EXPECT_EQ(status, INTARSIA_OK) << name << " refused what is valid: " << error;
         }
-        EXPECT_TRUE(foretold.wrong_handle || foretold.unsure || status != INTARSIA_INVALID_HANDLE) << name << ": " << error;
+        EXPECT_TRUE(foretold.wrong_handle || foretold.unsure || status != INTARSIA_INVALID_HANDLE)
+            << name << ": " << error;
     }
 };
 
@@ -273,6 +280,20 @@ public:
 inline uint32_t wrong_size(Random &random, uint32_t size) {
     return random.of({0u, 1u, size - 4, size - 1, size + 1, size + 8, 0x7FFFFFFFu, 0xFFFFFFFFu});
 }
+
+// An array that is only written.
+template <class T> class Answers : public Pointer<T> {
+public:
+    using Pointer<T>::Pointer;
+    const Block &block() const { return this->block_; }
+    bool untouched() const { return this->block_.untouched(); }
+    bool written() const {
+        const Block canary(sizeof(T));
+        for (size_t at = 0; at < this->block_.bytes(); at += sizeof(T))
+            if (std::memcmp(this->block_.data() + at, canary.data(), sizeof(T)) == 0) return false;
+        return true;
+    }
+};
 
 // A struct of options. Of one that lies about its size nothing else is there.
 template <Sized T> class In : public Pointer<const T> {

@@ -28,7 +28,8 @@ public:
                 step.ints(buffer)[i] = small ? static_cast<int32_t>(r.below(8)) - 1 : static_cast<int32_t>(r.bits());
         }
         separate();
-        return {r.below(step.most.max_tokens + 2), r.below(step.most.max_sequences + 2), r.below(step.most.max_rows + 2)};
+        return {r.below(step.most.max_tokens + 2), r.below(step.most.max_sequences + 2),
+                r.below(step.most.max_rows + 2)};
     }
 
     // Any bits, the special ones of floats among them.
@@ -41,15 +42,19 @@ public:
                                    : static_cast<uint32_t>(r.bits()));
     }
 
-    // Writes a valid step, if sizes that the graph is frozen to fit; what lies past its sizes stays.
-    std::optional<Step::Sizes> prepare() {
+    // Writes a valid step, if the sizes that are wanted or frozen fit; what lies past its sizes stays. Its tokens and
+    // rows are those wanted unless these are 0.
+    std::optional<Step::Sizes> prepare(uint32_t wanted_tokens = 0, uint32_t wanted_rows = 0) {
         const uint32_t frozen_tokens = graph.frozen[0], frozen_rows = graph.frozen[1];
-        if (frozen_tokens > step.most.max_tokens) return {};
+        if (std::max(frozen_tokens, wanted_tokens) > step.most.max_tokens || wanted_rows > step.most.max_rows)
+            return {};
         Step::Sizes sizes{};
         sizes.tokens = frozen_tokens != 0 ? frozen_tokens : r.from(1, step.most.max_tokens);
         sizes.sequences = r.from(0, step.most.max_sequences);
         sizes.rows = r.from(0, step.most.max_rows);
         if (frozen_rows != 0) sizes.rows = frozen_rows <= step.most.max_rows ? r.of({0u, frozen_rows}) : 0;
+        if (wanted_tokens != 0) sizes.tokens = wanted_tokens;
+        if (wanted_rows != 0) sizes.rows = wanted_rows;
         for (uint32_t t = 0; t < sizes.tokens; t++) {
             tokens[t] = static_cast<int32_t>(graph.vocabulary != 0 ? r.below(graph.vocabulary) : r.bits());
             positions[t] = r.once_in(20) ? INT_MAX : static_cast<int32_t>(r.below(100));
@@ -83,8 +88,9 @@ public:
     // Changes one thing, mostly for the worse.
     void damage(Step::Sizes &sizes) {
         const int32_t blocks = step.cache ? static_cast<int32_t>(step.cache->blocks) : 0;
-        const int32_t bad = r.of({INT_MIN, -2, -1, 0, 1, INT_MAX, static_cast<int32_t>(graph.vocabulary), blocks, blocks * INTARSIA_KV_BLOCK,
-                                  static_cast<int32_t>(sizes.tokens), static_cast<int32_t>(step.most.max_blocks) * INTARSIA_KV_BLOCK + 1});
+        const int32_t bad = r.of({INT_MIN, -2, -1, 0, 1, INT_MAX, static_cast<int32_t>(graph.vocabulary), blocks,
+                                  blocks * INTARSIA_KV_BLOCK, static_cast<int32_t>(sizes.tokens),
+                                  static_cast<int32_t>(step.most.max_blocks) * INTARSIA_KV_BLOCK + 1});
         const auto token = r.below(std::min(sizes.tokens, step.most.max_tokens) + 1) % step.most.max_tokens;
         const auto sequence = r.below(std::min(sizes.sequences, step.most.max_sequences) + 1) % step.most.max_sequences;
         switch (r.below(10)) {
@@ -105,7 +111,8 @@ public:
     // Whether intarsia.h lets such a step begin.
     bool valid(const Step::Sizes &sizes) const {
         const auto [token_count, sequences, row_count] = sizes;
-        if (token_count < 1 || token_count > step.most.max_tokens || sequences > step.most.max_sequences || row_count > step.most.max_rows)
+        if (token_count < 1 || token_count > step.most.max_tokens || sequences > step.most.max_sequences ||
+            row_count > step.most.max_rows)
             return false;
         if ((graph.frozen[0] != 0 && token_count != graph.frozen[0]) ||
             (graph.frozen[1] != 0 && row_count != 0 && row_count != graph.frozen[1]))
@@ -143,16 +150,37 @@ public:
         return bits;
     }
 
+    // Valid parameters for so many rows; true if one of them was spoilt then.
+    bool sampling(uint32_t rows, bool spoil) {
+        for (uint32_t row = 0; row < rows; row++) step.sampling()[row] = parameters();
+        if (!spoil || rows == 0) return false;
+        intarsia_sampling &p = step.sampling()[r.below(rows)];
+        switch (r.below(4)) {
+        case 0: p.temperature = r.of({-1.0f, -1e-30f, NAN, INFINITY, -INFINITY}); break;
+        case 1: p.top_p = r.of({0.0f, -0.0f, -1.0f, 1.0001f, NAN, INFINITY}); break;
+        case 2: p.top_k = r.of({-1, INT_MIN}); break;
+        default: p.reserved = r.of({1u, 0xFFFFFFFFu});
+        }
+        return true;
+    }
+    // Every row got a token of the vocabulary.
+    void check_sampled(uint32_t rows) const {
+        for (uint32_t row = 0; row < rows; row++) {
+            const int32_t sampled = step.ints(INTARSIA_BUFFER_SAMPLED)[row];
+            EXPECT_TRUE(sampled >= 0 && static_cast<uint32_t>(sampled) < graph.logits)
+                << "row " << row << ": " << sampled;
+        }
+    }
+
+private:
     intarsia_sampling parameters() {
-        return {.temperature = r.of({0.0f, 1e-40f, 0.01f, 1.0f, 3e38f}),
-                .top_p = r.of({1.0f, 0.9f, 1e-40f}),
+        return {.temperature = r.of({0.0f, 1e-30f, 0.01f, 1.0f, 3e38f}),
+                .top_p = r.of({1.0f, 0.9f, 1e-30f}),
                 .top_k = r.of({0, 0, 1, 5, INT_MAX}),
                 .reserved = 0,
                 .seed = r.bits(),
                 .position = r.bits()};
     }
-
-private:
     int32_t *table(uint32_t sequence) const { return tables + uint64_t{sequence} * step.most.max_blocks; }
 
     // No two tokens in one slot: which of them would stay there is nobody's promise.

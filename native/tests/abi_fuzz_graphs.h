@@ -16,7 +16,7 @@ public:
         intarsia_device_options options{};
         options.kind = o.number(0u, {uint32_t{INTARSIA_DEVICE_CUDA}, 2u, 0xFFFFFFFFu});
         options.ordinal = o.number(0u, {1u, 0xFFFFFFFFu});
-        options.threads = o.number(r.from(1, 3), {257u, 0x80000000u, 0xFFFFFFFFu});
+        options.threads = o.number(r.of({1u, 1u, 2u, 3u}), {257u, 0x80000000u, 0xFFFFFFFFu});
         if (r.once_in(2)) std::strcpy(options.tier, "scalar");
         if (s.spoils_argument()) std::memset(options.tier, r.of({'s', '\xFF'}), r.of({31, 32}));
         const In in(s, options);
@@ -30,7 +30,8 @@ public:
         const uint32_t precision = o.number(r.below(2), {2u, 3u, 0xFFFFFFFFu});
         Out<intarsia_weights *> out(s);
         if (FUZZ_CALL(s, intarsia_weights_create, o.given(device->handle), precision, out))
-            o.remember(o.weights, WeightSet{.handle = out.value(), .device = device, .precision = precision, .entries = {}});
+            o.remember(o.weights,
+                       WeightSet{.handle = out.value(), .device = device, .precision = precision, .entries = {}});
     }
 
     // A tensor [n, k], or [n] for k = 0; INTARSIA_NONE if it was not added.
@@ -50,8 +51,10 @@ public:
         const uint64_t bytes = o.number(uint64_t{data.bytes()}, {0, data.bytes() - 1, data.bytes() + 1, UINT64_MAX});
 
         std::string text = "w" + std::to_string(set.entries.size());
-        if (s.spoils_argument()) text = set.entries.empty() || r.once_in(2) ? "" : "w0"; // no name, or one that is taken
-        else if (!set.entries.empty() && r.once_in(30)) text += std::string(r.of({40, 300, 5000}), r.of({'x', '\xC3', '\n', '%'}));
+        if (s.spoils_argument())
+            text = set.entries.empty() || r.once_in(2) ? "" : "w0"; // no name, or one that is taken
+        else if (!set.entries.empty() && r.once_in(30))
+            text += std::string(r.of({40, 300, 5000}), r.of({'x', '\xC3', '\n', '%'}));
         std::vector<char> name(text.begin(), text.end());
         name.push_back(0);
 
@@ -198,7 +201,8 @@ private:
     template <class Fits> const Value *matrix(const Graph &g, uint32_t dim, Fits fits) {
         std::vector<const Value *> found;
         for (const Value &value : g.values)
-            if (value.kind >= Value::MATRIX && (dim == 2 || value.dim == dim) && fits(value.width)) found.push_back(&value);
+            if (value.kind >= Value::MATRIX && (dim == 2 || value.dim == dim) && fits(value.width))
+                found.push_back(&value);
         if (found.empty()) return nullptr;
         const auto size = static_cast<uint32_t>(found.size());
         return found[size - 1 - r.below(r.once_in(4) ? size : std::min(size, 3u))];
@@ -241,7 +245,6 @@ private:
         made(g, out.value(), kind, kind == Value::ROWS ? 1 : 0, 1);
         return &g.values.back();
     }
-    // Evaluated last among the arguments it is not; a graph that was destroyed is a wrong handle for good.
     intarsia_graph *handle(const Graph &g) { return o.given(g.handle); }
 
     void embedding(Graph &g) {
@@ -308,7 +311,8 @@ private:
         sealed(g);
         const uint32_t a = value_id(g, x), t = value_id(g, *angles);
         Out32 out(s);
-        if (FUZZ_CALL(s, intarsia_graph_rope, handle(g), a, t, out)) made(g, out.value(), Value::MATRIX, 0, value(g, a).width);
+        if (FUZZ_CALL(s, intarsia_graph_rope, handle(g), a, t, out))
+            made(g, out.value(), Value::MATRIX, 0, value(g, a).width);
     }
 
     void append(Graph &g) {
@@ -354,7 +358,8 @@ private:
         const In in(s, options);
         const uint32_t a = value_id(g, q);
         Out32 out(s);
-        if (FUZZ_CALL(s, intarsia_graph_attention, handle(g), a, in, out)) made(g, out.value(), Value::MATRIX, 0, value(g, a).width);
+        if (FUZZ_CALL(s, intarsia_graph_attention, handle(g), a, in, out))
+            made(g, out.value(), Value::MATRIX, 0, value(g, a).width);
     }
 
     void binary(Graph &g) {
@@ -376,7 +381,8 @@ private:
         const uint32_t a = value_id(g, x), b = value_id(g, *rows);
         sealed(g);
         Out32 out(s);
-        if (FUZZ_CALL(s, intarsia_graph_select_rows, handle(g), a, b, out)) made(g, out.value(), Value::MATRIX, 1, value(g, a).width);
+        if (FUZZ_CALL(s, intarsia_graph_select_rows, handle(g), a, b, out))
+            made(g, out.value(), Value::MATRIX, 1, value(g, a).width);
     }
 
     void empty(Graph &g) {

@@ -59,7 +59,8 @@ struct Partition {
 struct Executable {
     intarsia_executable *handle;
     Ref<Partition> partition;
-    uint32_t class_id, lo, hi, flags;
+    uint32_t class_id, lo, hi;
+    uint32_t fusion; // 0, or INTARSIA_COMPILE_NO_FUSION
 };
 
 struct Cache {
@@ -89,8 +90,16 @@ struct Step {
     }
 };
 
-enum class Kind { DEVICE, WEIGHTS, GRAPH, PARTITION, EXECUTABLE, CACHE, STEP };
-constexpr int kKinds = 7;
+struct Recording {
+    intarsia_recording *handle;
+    Ref<Step> step;
+    uint32_t tokens, rows; // 0 = any
+    bool samples;
+    uint32_t kernels;
+};
+
+enum class Kind { DEVICE, WEIGHTS, GRAPH, PARTITION, EXECUTABLE, CACHE, STEP, RECORDING };
+constexpr int kKinds = 8;
 template <class H> constexpr Kind kKind = Kind::DEVICE;
 template <> inline constexpr Kind kKind<intarsia_weights> = Kind::WEIGHTS;
 template <> inline constexpr Kind kKind<intarsia_graph> = Kind::GRAPH;
@@ -98,6 +107,7 @@ template <> inline constexpr Kind kKind<intarsia_partition> = Kind::PARTITION;
 template <> inline constexpr Kind kKind<intarsia_executable> = Kind::EXECUTABLE;
 template <> inline constexpr Kind kKind<intarsia_kv_cache> = Kind::CACHE;
 template <> inline constexpr Kind kKind<intarsia_step> = Kind::STEP;
+template <> inline constexpr Kind kKind<intarsia_recording> = Kind::RECORDING;
 
 // Handles that live and handles that died.
 class Handles {
@@ -138,7 +148,8 @@ private:
         case 4: return reinterpret_cast<void *>(random.bits() >> random.below(64));
         default: // one bit away from a live one
             return other.empty() ? nullptr
-                                 : reinterpret_cast<void *>(reinterpret_cast<uintptr_t>(random.of(other)) ^ uint64_t{1} << random.below(64));
+                                 : reinterpret_cast<void *>(reinterpret_cast<uintptr_t>(random.of(other)) ^
+                                                            uint64_t{1} << random.below(64));
         }
     }
     std::vector<void *> live_[kKinds], dead_[kKinds];
@@ -159,6 +170,7 @@ public:
     std::vector<Ref<Executable>> executables;
     std::vector<Ref<Cache>> caches;
     std::vector<Ref<Step>> steps;
+    std::vector<Ref<Recording>> recordings;
 
     // The handle, or a wrong one.
     template <class H> H *given(H *handle) {
@@ -175,39 +187,50 @@ public:
         return list.emplace_back(std::make_shared<T>(std::move(object))).get();
     }
 
-    void destroy(std::vector<Ref<Device>> &list, size_t at) { end(list, at, "intarsia_device_destroy", intarsia_device_destroy); }
+    void destroy(std::vector<Ref<Device>> &list, size_t at) {
+        end(list, at, "intarsia_device_destroy", intarsia_device_destroy);
+    }
     void destroy(std::vector<Ref<WeightSet>> &list, size_t at) {
         list[at]->alive = false;
         end(list, at, "intarsia_weights_destroy", intarsia_weights_destroy);
     }
-    void destroy(std::vector<Ref<Graph>> &list, size_t at) { end(list, at, "intarsia_graph_destroy", intarsia_graph_destroy); }
+    void destroy(std::vector<Ref<Graph>> &list, size_t at) {
+        end(list, at, "intarsia_graph_destroy", intarsia_graph_destroy);
+    }
     void destroy(std::vector<Ref<Partition>> &list, size_t at) {
         end(list, at, "intarsia_partition_destroy", intarsia_partition_destroy);
     }
     void destroy(std::vector<Ref<Executable>> &list, size_t at) {
         end(list, at, "intarsia_executable_destroy", intarsia_executable_destroy);
     }
-    void destroy(std::vector<Ref<Cache>> &list, size_t at) { end(list, at, "intarsia_kv_destroy", intarsia_kv_destroy); }
+    void destroy(std::vector<Ref<Cache>> &list, size_t at) {
+        end(list, at, "intarsia_kv_destroy", intarsia_kv_destroy);
+    }
     void destroy(std::vector<Ref<Step>> &list, size_t at) {
         fence(*list[at], false);
         end(list, at, "intarsia_step_destroy", intarsia_step_destroy);
     }
 
+    void destroy(std::vector<Ref<Recording>> &list, size_t at) {
+        end(list, at, "intarsia_recording_destroy", intarsia_recording_destroy);
+    }
+
     // Destroys one object, whatever depends on it.
     void destroy_any() {
-        switch (random.below(7)) {
+        switch (random.below(8)) {
         case 0: return destroy_one_of(devices);
         case 1: return destroy_one_of(weights);
         case 2: return destroy_one_of(graphs);
         case 3: return destroy_one_of(partitions);
         case 4: return destroy_one_of(executables);
         case 5: return destroy_one_of(caches);
-        default: return destroy_one_of(steps);
+        case 6: return destroy_one_of(steps);
+        default: return destroy_one_of(recordings);
         }
     }
     void destroy_all() {
         while (!devices.empty() || !weights.empty() || !graphs.empty() || !partitions.empty() || !executables.empty() ||
-               !caches.empty() || !steps.empty())
+               !caches.empty() || !steps.empty() || !recordings.empty())
             destroy_any();
     }
 
@@ -218,7 +241,8 @@ private:
     template <class T> void destroy_one_of(std::vector<Ref<T>> &list) {
         if (!list.empty()) destroy(list, random.below(static_cast<uint32_t>(list.size())));
     }
-    template <class T, class H> void end(std::vector<Ref<T>> &list, size_t at, const char *name, void (*function)(H *)) {
+    template <class T, class H>
+    void end(std::vector<Ref<T>> &list, size_t at, const char *name, void (*function)(H *)) {
         H *handle = list[at]->handle;
         list.erase(list.begin() + static_cast<ptrdiff_t>(at));
         session.destroy(name, function, handle);

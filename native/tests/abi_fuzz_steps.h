@@ -33,7 +33,8 @@ public:
         if (r.once_in(2)) ops = {INTARSIA_OP_CACHE_APPEND, INTARSIA_OP_ATTENTION};
         for (uint32_t i = 0; i < most; i++) ops.push_back(r.from(INTARSIA_OP_EMBEDDING, INTARSIA_OP_ADD));
         if (s.spoils_argument())
-            ops.push_back(r.of({uint32_t{INTARSIA_OP_INPUT}, uint32_t{INTARSIA_OP_SELECT_ROWS}, uint32_t{INTARSIA_OP_EMPTY}, 12u, 0xFFFFFFFFu}));
+            ops.push_back(r.of({uint32_t{INTARSIA_OP_INPUT}, uint32_t{INTARSIA_OP_SELECT_ROWS},
+                                uint32_t{INTARSIA_OP_EMPTY}, 12u, 0xFFFFFFFFu}));
         const uint32_t count = o.number(static_cast<uint32_t>(ops.size()), {13u, 0xFFFFFFFFu});
         const Foretold before = s.next;
         const Array in(s, ops);
@@ -49,7 +50,7 @@ public:
     void ask_partition() {
         if (o.partitions.empty()) return;
         const Partition &p = *r.of(o.partitions);
-        switch (r.below(3)) {
+        switch (r.below(4)) {
         case 0: {
             Out<intarsia_partition_info> out(s);
             if (FUZZ_CALL(s, intarsia_partition_query, o.given(p.handle), out)) {
@@ -65,11 +66,20 @@ public:
             }
             return;
         }
+        case 2: {
+            const uint32_t piece = piece_of(p);
+            const Text text(s, capacity());
+            Out<uint64_t> needed(s);
+            if (FUZZ_CALL(s, intarsia_partition_class, o.given(p.handle), piece, text, text.capacity(), needed))
+                text.check(needed.value());
+            return;
+        }
         default:
             const uint32_t piece = piece_of(p);
             const Text text(s, capacity());
             Out<uint64_t> needed(s);
-            if (FUZZ_CALL(s, intarsia_partition_describe, o.given(p.handle), piece, text, text.capacity(), needed)) text.check(needed.value());
+            if (FUZZ_CALL(s, intarsia_partition_describe, o.given(p.handle), piece, text, text.capacity(), needed))
+                text.check(needed.value());
         }
     }
 
@@ -80,20 +90,27 @@ public:
         const uint32_t frozen = wrong ? 0 : p.pieces[piece].frozen;
         const uint32_t lo = frozen != 0 ? r.from(1, frozen) : r.from(1, 12);
         const uint32_t hi = std::max(lo, frozen) + r.of({0u, 0u, 1u, 20u, r.once_in(10) ? (1u << 24) - 64 : 3u});
-        compile(partition, piece, lo, hi, r.below(2));
+        Artifact artifact;
+        if (!o.executables.empty() && r.once_in(4)) artifact = artifact_of(*r.of(o.executables));
+        const uint32_t measure = r.once_in(8) && hi < 256 ? INTARSIA_COMPILE_MEASURE : 0;
+        s.next.wrong |= wrong;
+        compile(partition, piece, lo, hi, r.below(2), measure, artifact);
     }
 
     void ask_executable() {
         if (o.executables.empty()) return;
         const Executable &e = *r.of(o.executables);
-        if (r.once_in(2)) {
+        if (r.once_in(3)) {
+            artifact_of(e);
+        } else if (r.once_in(2)) {
             Out<intarsia_executable_info> out(s);
             if (!FUZZ_CALL(s, intarsia_executable_query, o.given(e.handle), out)) return;
             EXPECT_TRUE(out.value().lo >= e.lo && out.value().hi <= e.hi && out.value().lo <= out.value().hi);
         } else {
             const Text text(s, capacity());
             Out<uint64_t> needed(s);
-            if (FUZZ_CALL(s, intarsia_executable_describe, o.given(e.handle), text, text.capacity(), needed)) text.check(needed.value());
+            if (FUZZ_CALL(s, intarsia_executable_describe, o.given(e.handle), text, text.capacity(), needed))
+                text.check(needed.value());
         }
     }
 
@@ -120,7 +137,7 @@ public:
         if (huge) {
             k.layers = 65536;
             k.blocks = r.of({1u << 16, 0x07FFFFFFu});
-            s.next.unsure = true;
+            s.next = {.unsure = true};
         }
         const In in(s, k);
         Out<intarsia_kv_cache *> out(s);
@@ -160,7 +177,7 @@ public:
         if (huge) {
             for (uint32_t *size : {&options.max_tokens, &options.max_sequences, &options.max_rows, &options.max_blocks})
                 if (r.once_in(2)) *size = 1u << 24;
-            s.next.unsure = true;
+            s.next = {.unsure = true};
         }
         const In in(s, options);
         Out<intarsia_step *> out(s);
@@ -205,31 +222,30 @@ public:
         begin(step, sizes);
     }
 
-    // Compiles what is missing, executes every piece in order and samples; twice, with one kernel per op and with fused ones,
-    // which must agree in every bit.
-    void run(Step &step) {
+    // Compiles what is missing and executes every piece in order; twice, fused and with one kernel per op, which must
+    // agree in every bit. Answers the logits' bits; none if there are no logits, or none that are defined.
+    std::vector<uint32_t> run(Step &step) {
         const Calm calm(s);
         Buffers buffers(r, step);
         if (!step.begun) {
             buffers.noise();
             const auto sizes = buffers.prepare();
-            if (!sizes || !begin(step, *sizes)) return;
+            if (!sizes || !begin(step, *sizes)) return {};
         }
         std::vector<uint32_t> bits[2];
-        for (uint32_t flags : {0u, uint32_t{INTARSIA_COMPILE_NO_FUSION}}) {
+        for (uint32_t flags : {uint32_t{INTARSIA_COMPILE_NO_FUSION}, 0u}) {
             for (uint32_t piece = 0; piece < step.partition->pieces.size(); piece++) {
                 const uint32_t n = size(step, piece);
                 if (n == 0) continue;
                 const Ref<Executable> executable = executable_for(step, piece, n, flags);
-                if (!executable || !FUZZ_CALL(s, intarsia_execute, step.handle, executable->handle, piece)) return;
+                if (!executable || !FUZZ_CALL(s, intarsia_execute, step.handle, executable->handle, piece)) return {};
             }
-            if (step.partition->graph->logits == 0) return;
             bits[flags] = buffers.logits();
             buffers.scribble(INTARSIA_BUFFER_LOGITS);
         }
-        if (!step.partition->graph->undefined) {
-            EXPECT_EQ(bits[0], bits[1]) << "one kernel per op and fused kernels differ";
-        }
+        if (step.partition->graph->undefined) return {};
+        EXPECT_EQ(bits[0], bits[1]) << "fused kernels and one kernel per op differ";
+        return bits[0];
     }
 
     // Any executable on any piece of any step.
@@ -254,22 +270,40 @@ public:
         const Graph &g = *step.partition->graph;
         const uint32_t rows = step.begun ? step.sizes.rows : 0;
         if (step.begun && g.logits != 0 && r.once_in(2)) buffers.scribble(INTARSIA_BUFFER_LOGITS);
-        for (uint32_t row = 0; row < rows; row++) step.sampling()[row] = buffers.parameters();
         s.next.wrong |= !step.begun || g.logits == 0;
-        if (rows > 0 && s.spoils_argument()) {
-            intarsia_sampling &p = step.sampling()[r.below(rows)];
-            switch (r.below(4)) {
-            case 0: p.temperature = r.of({-1.0f, -1e-40f, NAN, INFINITY, -INFINITY}); break;
-            case 1: p.top_p = r.of({0.0f, -0.0f, -1.0f, 1.0001f, NAN, INFINITY}); break;
-            case 2: p.top_k = r.of({-1, INT32_MIN}); break;
-            default: p.reserved = r.of({1u, 0xFFFFFFFFu});
-            }
-        }
-        if (!FUZZ_CALL(s, intarsia_sample, o.given(step.handle))) return;
-        for (uint32_t row = 0; row < rows; row++) {
-            const int32_t sampled = step.ints(INTARSIA_BUFFER_SAMPLED)[row];
-            EXPECT_TRUE(sampled >= 0 && static_cast<uint32_t>(sampled) < g.logits) << "row " << row << ": " << sampled;
-        }
+        s.next.wrong |= buffers.sampling(rows, s.spoils());
+        if (FUZZ_CALL(s, intarsia_sample, o.given(step.handle))) buffers.check_sampled(rows);
+    }
+
+    bool begin(Step &step, const Step::Sizes &sizes) {
+        s.next.wrong |= !Buffers(r, step).valid(sizes);
+        intarsia_step *handle = o.given(step.handle);
+        step.begun = FUZZ_CALL(s, intarsia_step_begin, handle, sizes.tokens, sizes.sequences, sizes.rows);
+        step.sizes = sizes;
+        if (handle != step.handle) end(step); // the buffers changed under an earlier begin
+        return step.begun;
+    }
+    // Whatever was begun holds no more.
+    void end(Step &step) {
+        const Calm calm(s);
+        s.next.wrong = true;
+        FUZZ_CALL(s, intarsia_step_begin, step.handle, 0u, 0u, 0u);
+        step.begun = false;
+    }
+
+    static uint32_t size(const Step &step, uint32_t piece) {
+        return step.partition->pieces[piece].dimension == INTARSIA_DIM_TOKENS ? step.sizes.tokens : step.sizes.rows;
+    }
+
+    // One that is there, or else compiled, if the partition can still be named.
+    Ref<Executable> executable_for(const Step &step, uint32_t piece, uint32_t n, uint32_t fusion) {
+        const uint32_t class_id = step.partition->pieces[piece].class_id;
+        for (const Ref<Executable> &e : o.executables)
+            if (e->partition == step.partition && e->class_id == class_id && e->fusion == fusion && n >= e->lo &&
+                n <= e->hi && e->hi < 1u << 20)
+                return e;
+        if (std::find(o.partitions.begin(), o.partitions.end(), step.partition) == o.partitions.end()) return {};
+        return compile(step.partition, piece, n, n + r.below(3) * 8, fusion, 0, {});
     }
 
 private:
@@ -278,9 +312,6 @@ private:
         return o.number(r.below(pieces), {pieces, pieces + 1, 0x80000000u, 0xFFFFFFFFu});
     }
     uint64_t capacity() { return r.of({0u, 1u, 2u, 16u, r.below(2000)}); }
-    static uint32_t size(const Step &step, uint32_t piece) {
-        return step.partition->pieces[piece].dimension == INTARSIA_DIM_TOKENS ? step.sizes.tokens : step.sizes.rows;
-    }
 
     // What the library says of a new partition.
     void look(Partition &p) {
@@ -301,28 +332,63 @@ private:
         EXPECT_EQ(ops, p.graph->ops);
     }
 
-    Ref<Executable> compile(const Ref<Partition> &p, uint32_t piece, uint32_t lo, uint32_t hi, uint32_t flags) {
+    // What an executable has to say of its choices, and of which it is. Any text that is no artifact has no executable.
+    struct Artifact {
+        std::string text;
+        const Executable *of = nullptr;
+    };
+
+    Artifact artifact_of(const Executable &e) {
+        uint64_t size = 0;
+        {
+            const Calm calm(s);
+            Out<uint64_t> needed(s);
+            if (!FUZZ_CALL(s, intarsia_executable_artifact, e.handle, nullptr, uint64_t{0}, needed)) return {};
+            size = needed.value();
+        }
+        const uint64_t room = r.once_in(4) ? r.below(static_cast<uint32_t>(size) + 8) : size;
+        const Answers<unsigned char> bytes(s, room);
+        if (room == 0) s.next = {}; // no buffer is needed
+        Out<uint64_t> needed(s);
+        if (!FUZZ_CALL(s, intarsia_executable_artifact, o.given(e.handle), bytes, room, needed)) return {};
+        EXPECT_EQ(needed.value(), size);
+        EXPECT_TRUE(bytes.block().untouched(std::min(room, size)));
+        std::string text(reinterpret_cast<const char *>(bytes.block().data()), std::min(room, size));
+        if (text.size() < size) return {text, nullptr};
+        if (!r.once_in(3)) return {text, &e};
+        for (uint32_t i = r.from(1, 3); i > 0 && !text.empty(); i--) { // damaged
+            const uint32_t at = r.below(static_cast<uint32_t>(text.size()));
+            switch (r.below(4)) {
+            case 0: text[at] = static_cast<char>(r.bits()); break;
+            case 1: text.erase(at, r.from(1, 8)); break;
+            case 2: text.insert(at, text.substr(r.below(static_cast<uint32_t>(text.size())), 12)); break;
+            default: text.insert(at, r.of({size_t{1}, size_t{200}}), r.of({' ', '9', 'x', '\0', '%'}));
+            }
+        }
+        return {text, nullptr};
+    }
+
+    Ref<Executable> compile(const Ref<Partition> &p, uint32_t piece, uint32_t lo, uint32_t hi, uint32_t fusion,
+                            uint32_t measure, const Artifact &artifact) {
         intarsia_compile_options options{};
         options.lo = o.number(lo, {0u, hi + 1, 0xFFFFFFFFu});
         options.hi = o.number(hi, {0u, (1u << 24) + 1, 0xFFFFFFFFu});
-        options.flags = o.number(flags, {2u, 0x80000000u, 0xFFFFFFFFu});
+        options.flags = o.number(fusion | measure, {4u, 0x80000000u, 0xFFFFFFFFu});
+        const Array bytes(s, std::vector<char>(artifact.text.begin(), artifact.text.end()));
+        options.artifact = bytes.pointer();
+        options.artifact_bytes = o.number(uint64_t{artifact.text.size()}, {uint64_t{1} << 21, UINT64_MAX});
+        if (options.artifact_bytes == 0 && !bytes.valid()) s.next = {.unsure = true}; // not looked at
+        const auto same = [&](const Executable &e) {
+            return e.partition == p && piece < p->pieces.size() && e.class_id == p->pieces[piece].class_id &&
+                   e.fusion == fusion;
+        };
+        s.next.unsure |= !artifact.text.empty() && (artifact.of == nullptr || !same(*artifact.of));
         const In in(s, options);
         Out<intarsia_executable *> out(s);
         if (!FUZZ_CALL(s, intarsia_compile, o.given(p->handle), piece, in, out)) return {};
         if (const uint32_t frozen = p->pieces[piece].frozen; frozen != 0) lo = hi = frozen;
-        o.remember(o.executables, Executable{out.value(), p, p->pieces[piece].class_id, lo, hi, flags});
+        o.remember(o.executables, Executable{out.value(), p, p->pieces[piece].class_id, lo, hi, fusion});
         return o.executables.back();
-    }
-
-    // One that is there, or else compiled, if the partition can still be named.
-    Ref<Executable> executable_for(const Step &step, uint32_t piece, uint32_t n, uint32_t flags) {
-        const uint32_t class_id = step.partition->pieces[piece].class_id;
-        for (const Ref<Executable> &e : o.executables)
-            if (e->partition == step.partition && e->class_id == class_id && e->flags == flags && n >= e->lo && n <= e->hi &&
-                e->hi < 1u << 20)
-                return e;
-        if (std::find(o.partitions.begin(), o.partitions.end(), step.partition) == o.partitions.end()) return {};
-        return compile(step.partition, piece, n, n + r.below(3) * 8, flags);
     }
 
     static bool fits(const Graph &g, const Cache *cache) {
@@ -357,18 +423,6 @@ private:
             EXPECT_EQ(reinterpret_cast<uintptr_t>(address.value()) % 64, 0u) << "buffer " << i;
         }
         return true;
-    }
-
-    bool begin(Step &step, const Step::Sizes &sizes) {
-        s.next.wrong |= !Buffers(r, step).valid(sizes);
-        intarsia_step *handle = o.given(step.handle);
-        step.begun = FUZZ_CALL(s, intarsia_step_begin, handle, sizes.tokens, sizes.sequences, sizes.rows);
-        step.sizes = sizes;
-        if (handle != step.handle) { // the buffers changed under an earlier begin, which shall not hold any more
-            s.next.wrong = true;
-            FUZZ_CALL(s, intarsia_step_begin, step.handle, 0u, 0u, 0u);
-        }
-        return step.begun;
     }
 
     Objects &o;

@@ -1,5 +1,5 @@
-// Several threads at once on the same handles, which any of them may destroy or replace: every call is answered, an error names its
-// function, and a run that meets no error has the bits that it has alone.
+// Several threads at once on the same handles, which any of them may destroy or replace: every call is answered, an
+// error names its function, and a run that meets no error has the bits that it has alone.
 #include <chrono>
 #include <cstdlib>
 #include <memory>
@@ -23,6 +23,7 @@ struct Shared {
     std::atomic<intarsia_executable *> executables[kPieces]{};
     std::atomic<uint32_t> pieces{};
     std::atomic<intarsia_kv_cache *> cache{};
+    std::atomic<intarsia_recording *> recording{}; // of a whole step
     std::atomic<intarsia_step *> step{}; // nobody writes its buffers any more: it stays as it was prepared
 
     // Puts a new model in place of the old one.
@@ -33,6 +34,13 @@ struct Shared {
         intarsia_graph *graph_to_fill = nullptr;
         EXPECT_EQ(intarsia_graph_create(model.weights, &options, &graph_to_fill), INTARSIA_OK);
         ASSERT_LE(model.executables.size(), kPieces);
+        std::vector<uint32_t> numbers;
+        for (uint32_t i = 0; i < model.executables.size(); i++) numbers.push_back(i);
+        intarsia_recording *recorded = nullptr;
+        EXPECT_EQ(intarsia_step_begin(model.step, Model::kTokens, Model::kSequences, Model::kRows), INTARSIA_OK);
+        EXPECT_EQ(intarsia_record(model.step, numbers.data(), model.executables.data(),
+                                  static_cast<uint32_t>(numbers.size()), INTARSIA_RECORD_SAMPLE, &recorded),
+                  INTARSIA_OK);
         pieces = static_cast<uint32_t>(model.executables.size());
         model.device = device.exchange(model.device); // the model ends the old ones
         model.weights = weights.exchange(model.weights);
@@ -40,8 +48,10 @@ struct Shared {
         model.partition = partition.exchange(model.partition);
         model.cache = cache.exchange(model.cache);
         model.step = step.exchange(model.step);
-        for (uint32_t i = 0; i < model.executables.size(); i++) model.executables[i] = executables[i].exchange(model.executables[i]);
+        for (uint32_t i = 0; i < model.executables.size(); i++)
+            model.executables[i] = executables[i].exchange(model.executables[i]);
         intarsia_graph_destroy(open.exchange(graph_to_fill));
+        intarsia_recording_destroy(recording.exchange(recorded));
     }
 
     void end() {
@@ -53,6 +63,7 @@ struct Shared {
         for (const auto &executable : executables) intarsia_executable_destroy(executable);
         intarsia_kv_destroy(cache);
         intarsia_step_destroy(step);
+        intarsia_recording_destroy(recording);
     }
 };
 
@@ -65,15 +76,13 @@ public:
 
     void act() {
         Shared &m = shared_[r.below(2)];
-        switch (r.below(20)) {
+        switch (r.below(24)) {
         case 0:
         case 1: return begin(m);
         case 2:
         case 3:
         case 4: return execute(m);
-        case 5:
-            FUZZ_CALL(s, intarsia_sample, given(m.step));
-            return;
+        case 5: FUZZ_CALL(s, intarsia_sample, given(m.step)); return;
         case 6: return ask_numbers(m);
         case 7: return ask_texts(m);
         case 8: return add_weight(m);
@@ -85,6 +94,10 @@ public:
         case 14: return run_alone(m);
         case 15: return r.once_in(8) ? destroy(m) : begin(m);
         case 16: return r.once_in(8) ? m.publish(r.from(1, 3)) : execute(m);
+        case 17: return record(m);
+        case 18:
+        case 19:
+        case 20: return replay(m);
         default: return run(m);
         }
     }
@@ -107,13 +120,39 @@ private:
     }
     void execute(const Shared &m) {
         const uint32_t p = piece(m), of = r.once_in(10) ? r.below(kPieces) : p % kPieces;
-        FUZZ_CALL(s, intarsia_execute, given(m.step), given(shared_[r.once_in(20) ? 0 : &m - shared_].executables[of]), p);
+        FUZZ_CALL(s, intarsia_execute, given(m.step), given(shared_[r.once_in(20) ? 0 : &m - shared_].executables[of]),
+                  p);
     }
     void run(const Shared &m) {
         if (!FUZZ_CALL(s, intarsia_step_begin, given(m.step), 8u, 2u, 2u)) return;
         for (uint32_t p = 0; p < m.pieces; p++)
             if (!FUZZ_CALL(s, intarsia_execute, given(m.step), given(m.executables[p]), p)) return;
         FUZZ_CALL(s, intarsia_sample, given(m.step));
+    }
+
+    void record(Shared &m) {
+        const uint32_t p = piece(m);
+        const Array pieces(s, std::vector<uint32_t>{0, p});
+        const Array executables(s, std::vector<intarsia_executable *>{m.executables[0], m.executables[p % kPieces]});
+        Out<intarsia_recording *> out(s);
+        if (!FUZZ_CALL(s, intarsia_record, given(m.step), pieces, executables, 2u, r.below(2), out)) return;
+        if (r.once_in(4)) return intarsia_recording_destroy(m.recording.exchange(out.value()));
+        FUZZ_CALL(s, intarsia_replay, given(m.step), out.value());
+        intarsia_recording_destroy(out.value());
+    }
+    void replay(const Shared &m) {
+        if (r.once_in(4)) {
+            FUZZ_CALL(s, intarsia_replay, given(m.step), given(m.recording));
+        } else if (r.once_in(2)) {
+            FUZZ_CALL(s, intarsia_replay_step, given(m.step), given(m.recording), 2u);
+        } else {
+            intarsia_recording *recording = given(m.recording); // it may be gone when it is replayed
+            Out<intarsia_recording_info> info(s);
+            if (!FUZZ_CALL(s, intarsia_recording_query, recording, info)) return;
+            const uint32_t calls = info.value().kernels + info.value().samples;
+            const Answers<uint64_t> nanoseconds(s, calls);
+            FUZZ_CALL(s, intarsia_replay_profile, given(m.step), recording, nanoseconds, calls);
+        }
     }
 
     void ask_numbers(const Shared &m) {
@@ -137,10 +176,16 @@ private:
     void ask_texts(const Shared &m) {
         const Text text(s, r.of({0u, 10u, 4000u}));
         Out<uint64_t> needed(s);
-        const bool told = r.once_in(2)
-                              ? FUZZ_CALL(s, intarsia_partition_describe, given(m.partition), piece(m), text, text.capacity(), needed)
-                              : FUZZ_CALL(s, intarsia_executable_describe, given(m.executables[r.below(kPieces)]), text,
-                                          text.capacity(), needed);
+        bool told = false;
+        if (r.once_in(3)) {
+            told = FUZZ_CALL(s, intarsia_partition_class, given(m.partition), piece(m), text, text.capacity(), needed);
+        } else if (r.once_in(2)) {
+            told =
+                FUZZ_CALL(s, intarsia_partition_describe, given(m.partition), piece(m), text, text.capacity(), needed);
+        } else {
+            told = FUZZ_CALL(s, intarsia_executable_describe, given(m.executables[r.below(kPieces)]), text,
+                             text.capacity(), needed);
+        }
         if (told) text.check(needed.value());
     }
 
@@ -149,8 +194,8 @@ private:
         const std::string name = "shared " + std::to_string(r.below(50)); // one of the threads is the first
         const Array dims(s, std::vector<int64_t>{3, 4});
         Out<uint32_t> id(s);
-        FUZZ_CALL(s, intarsia_weights_add, given(m.weights), name.c_str(), uint32_t{INTARSIA_DTYPE_F32}, dims, 2u, data.data(),
-                  uint64_t{48}, id);
+        FUZZ_CALL(s, intarsia_weights_add, given(m.weights), name.c_str(), uint32_t{INTARSIA_DTYPE_F32}, dims, 2u,
+                  data.data(), uint64_t{48}, id);
     }
 
     // An op on the graph that is open, or on one that is sealed.
@@ -179,35 +224,42 @@ private:
 
         intarsia_graph *graph = nullptr;
         const intarsia_graph_options again{sizeof again, 0, 0, 0};
-        if (intarsia_graph_create(m.weights, &again, &graph) == INTARSIA_OK) intarsia_graph_destroy(m.open.exchange(graph));
+        if (intarsia_graph_create(m.weights, &again, &graph) == INTARSIA_OK)
+            intarsia_graph_destroy(m.open.exchange(graph));
     }
 
     // In place of one that others may be about to use.
     void compile(Shared &m) {
         const uint32_t p = piece(m) % kPieces;
-        const In options(s, intarsia_compile_options{0, 1, Model::kTokens, r.below(2)});
+        const uint32_t flags = r.once_in(20) ? uint32_t{INTARSIA_COMPILE_MEASURE} : r.below(2);
+        const In options(s, intarsia_compile_options{0, 1, Model::kTokens * 2, flags, nullptr, 0});
         Out<intarsia_executable *> out(s);
         if (FUZZ_CALL(s, intarsia_compile, given(m.partition), p, options, out))
             intarsia_executable_destroy(m.executables[p].exchange(out.value()));
     }
 
     void destroy(const Shared &m) {
-        switch (r.below(8)) {
+        switch (r.below(9)) {
         case 0: return s.destroy("intarsia_device_destroy", intarsia_device_destroy, m.device.load());
         case 1: return s.destroy("intarsia_weights_destroy", intarsia_weights_destroy, m.weights.load());
         case 2: return s.destroy("intarsia_graph_destroy", intarsia_graph_destroy, m.graph.load());
         case 3: return s.destroy("intarsia_graph_destroy", intarsia_graph_destroy, m.open.load());
         case 4: return s.destroy("intarsia_partition_destroy", intarsia_partition_destroy, m.partition.load());
-        case 5: return s.destroy("intarsia_executable_destroy", intarsia_executable_destroy, m.executables[r.below(kPieces)].load());
+        case 5:
+            return s.destroy("intarsia_executable_destroy", intarsia_executable_destroy,
+                             m.executables[r.below(kPieces)].load());
         case 6: return s.destroy("intarsia_kv_destroy", intarsia_kv_destroy, m.cache.load());
+        case 7: return s.destroy("intarsia_recording_destroy", intarsia_recording_destroy, m.recording.load());
         default: return s.destroy("intarsia_step_destroy", intarsia_step_destroy, m.step.load());
         }
     }
 
     // A cache and a step of its own for the shared pieces.
     void run_alone(const Shared &m) {
-        const In kv(s, intarsia_kv_options{0, INTARSIA_PRECISION_BF16, Model::kLayers, Model::kKvHeads, Model::kHeadDim, Model::kBlocks});
-        const In options(s, intarsia_step_options{0, Model::kTokens, Model::kSequences, Model::kRows, Model::kBlocks, 0});
+        const In kv(s, intarsia_kv_options{0, INTARSIA_PRECISION_BF16, Model::kLayers, Model::kKvHeads, Model::kHeadDim,
+                                           Model::kBlocks});
+        const In options(s,
+                         intarsia_step_options{0, Model::kTokens, Model::kSequences, Model::kRows, Model::kBlocks, 0});
         Out<intarsia_kv_cache *> cache(s);
         Out<intarsia_step *> step(s);
         if (!FUZZ_CALL(s, intarsia_kv_create, given(m.device), kv, cache)) return;
@@ -243,7 +295,8 @@ TEST(AbiFuzz, Threads) {
     for (uint64_t seed = 1; seed <= 4; seed++)
         threads.emplace_back([&, seed] {
             Worker worker(seed, shared, bits);
-            for (uint32_t acts = 0; (acts < 300 || std::chrono::steady_clock::now() < end) && !testing::Test::HasFailure(); acts++)
+            for (uint32_t acts = 0;
+                 (acts < 300 || std::chrono::steady_clock::now() < end) && !testing::Test::HasFailure(); acts++)
                 worker.act();
             same_bits += worker.same_bits;
         });

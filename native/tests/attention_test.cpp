@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 #include <gtest/gtest.h>
@@ -50,8 +51,8 @@ public:
         written_.resize(lengths.size());
     }
 
-    // Attention of a step made of `chunks`, after their keys and values are in the cache: rows [token, heads * dim] of the chunks, in order.
-    // `padding` rows follow, which must become zero.
+    // Attention of a step made of `chunks`, after their keys and values are in the cache: rows [token, heads * dim] of
+    // the chunks, in order. `padding` rows follow, which must become zero.
     Floats step(const cpu::Kernels &kernels, const std::vector<Chunk> &chunks, uint32_t padding, uint32_t shares,
                 Storage out_storage = Storage::F32) {
         const uint32_t width = shape_.heads * shape_.dim;
@@ -108,6 +109,14 @@ public:
         return widened;
     }
 
+    // Makes the key and the value at a position NaN, before they are written.
+    void poison(uint32_t sequence, uint32_t position) {
+        const size_t width = shape_.kv_heads * shape_.dim;
+        for (Floats *rows : {&k_[sequence], &v_[sequence]}) {
+            std::fill_n(rows->begin() + position * width, width, std::numeric_limits<float>::quiet_NaN());
+        }
+    }
+
     // What the definition gives for the same step.
     Floats expected(const std::vector<Chunk> &chunks, uint32_t padding) const {
         const test::Flushed flushed;
@@ -121,8 +130,8 @@ public:
                     const Floats values = head(v_[c.sequence], kv, position);
                     const float *q = &q_[c.sequence][(size_t{position} * shape_.heads + h) * shape_.dim];
                     const Floats row = attend(q, keys.data(), values.data(), first_seen(position), position);
-                    const std::vector<double> exact = reference::attention_f64(q, keys.data(), values.data(), shape_.dim, shape_.scale(),
-                                                                               first_seen(position), position);
+                    const std::vector<double> exact = reference::attention_f64(
+                        q, keys.data(), values.data(), shape_.dim, shape_.scale(), first_seen(position), position);
                     for (uint32_t d = 0; d < shape_.dim; ++d) {
                         EXPECT_NEAR(row[d], exact[d], shape_.bf16() ? 4e-2 : 1e-5) << "the definition is not attention";
                     }
@@ -168,8 +177,8 @@ private:
                 const uint32_t at = p % 16;
                 const size_t from = size_t{p} * shape_.kv_heads * dim + i;
                 const size_t key = tile * dim * 16 + (shape_.bf16() ? d / 2 * 32 + at * 2 + d % 2 : d * 16 + at);
-                const size_t value =
-                    tile * cpu::tiles(dim) * 256 + d / 16 * 256 + (shape_.bf16() ? at / 2 * 32 + d % 16 * 2 + at % 2 : at * 16 + d % 16);
+                const size_t value = tile * cpu::tiles(dim) * 256 + d / 16 * 256 +
+                                     (shape_.bf16() ? at / 2 * 32 + d % 16 * 2 + at % 2 : at * 16 + d % 16);
                 put(keys_[0], key, k_[sequence][from]);
                 put(values_[0], value, v_[sequence][from]);
             }
@@ -200,20 +209,22 @@ INTARSIA_EVERY_TIER(Attention);
 constexpr Storage kStorages[] = {Storage::F32, Storage::BF16};
 
 std::string text(const Shape &s) {
-    return std::to_string(s.heads) + "/" + std::to_string(s.kv_heads) + " heads of " + std::to_string(s.dim) + ", window " +
-           std::to_string(s.window) + (s.bf16() ? ", bf16" : ", f32");
+    return std::to_string(s.heads) + "/" + std::to_string(s.kv_heads) + " heads of " + std::to_string(s.dim) +
+           ", window " + std::to_string(s.window) + (s.bf16() ? ", bf16" : ", f32");
 }
 
 TEST_P(Attention, DecodesAtEveryBoundary) {
     uint32_t seed = 0;
     for (const Storage storage : kStorages) {
-        for (const uint32_t length : {1u, 2u, 15u, 16u, 17u, 31u, 32u, 33u, 63u, 64u, 65u, 127u, 128u, 129u, 130u, 1000u}) {
+        for (const uint32_t length :
+             {1u, 2u, 15u, 16u, 17u, 31u, 32u, 33u, 63u, 64u, 65u, 127u, 128u, 129u, 130u, 1000u}) {
             const Shape shape = {4, 2, 32, 0, storage};
             World world(shape, {length}, ++seed);
             const std::vector<Chunk> chunks = {{0, length, 1}};
             const Floats want = world.expected(chunks, 0);
             for (const uint32_t shares : test::kShares) {
-                EXPECT_TRUE(test::same_bits(world.step(kernels(), chunks, 0, shares), want)) << "length " << length << ", " << text(shape);
+                EXPECT_TRUE(test::same_bits(world.step(kernels(), chunks, 0, shares), want))
+                    << "length " << length << ", " << text(shape);
             }
         }
     }
@@ -239,8 +250,8 @@ TEST_P(Attention, EveryHeadShape) {
 TEST_P(Attention, WideHeadsAndManyHeads) {
     uint32_t seed = 200;
     for (const Storage storage : kStorages) {
-        for (const Shape &shape : {Shape{6, 1, 1024, 0, storage}, Shape{2, 2, 258, 0, storage}, Shape{35, 1, 16, 0, storage},
-                                   Shape{34, 2, 64, 20, storage}}) {
+        for (const Shape &shape : {Shape{6, 1, 1024, 0, storage}, Shape{2, 2, 258, 0, storage},
+                                   Shape{35, 1, 16, 0, storage}, Shape{34, 2, 64, 20, storage}}) {
             World world(shape, {80}, ++seed);
             const std::vector<Chunk> chunks = {{0, 80, 5}};
             EXPECT_TRUE(test::same_bits(world.step(kernels(), chunks, 0, 2), world.expected(chunks, 0))) << text(shape);
@@ -274,14 +285,16 @@ TEST_P(Attention, SeveralSequencesInChunks) {
             for (float &v : rounded) {
                 v = reference::as_bf16(v);
             }
-            EXPECT_TRUE(test::same_bits(world.step(kernels(), chunks, 3, shares, Storage::BF16), rounded)) << "shares " << shares;
+            EXPECT_TRUE(test::same_bits(world.step(kernels(), chunks, 3, shares, Storage::BF16), rounded))
+                << "shares " << shares;
         }
         const std::vector<Chunk> next = {{2, 64, 1}, {0, 129, 29}};
         EXPECT_TRUE(test::same_bits(world.step(kernels(), next, 0, 2), world.expected(next, 0)));
     }
 }
 
-// A sequence gives the same bits whole, in chunks, and token by token, in a cache where later positions are still unwritten.
+// A sequence gives the same bits whole, in chunks, and token by token, in a cache where later positions are still
+// unwritten.
 TEST_P(Attention, ChunkingChangesNothing) {
     for (const Storage storage : kStorages) {
         for (const uint32_t window : {0u, 50u}) {
@@ -300,6 +313,33 @@ TEST_P(Attention, ChunkingChangesNothing) {
             const Floats whole = in_chunks(length);
             for (const uint32_t size : {1u, 5u, 16u, 64u, 77u}) {
                 EXPECT_TRUE(test::same_bits(in_chunks(size), whole)) << "chunks of " << size << ", " << text(shape);
+            }
+        }
+    }
+}
+
+// A position enters only the rows that see it, though others of the same step work on the same keys.
+TEST_P(Attention, NanStaysWhereItIsSeen) {
+    const uint32_t length = 140;
+    for (const Storage storage : kStorages) {
+        for (const uint32_t window : {0u, 20u}) {
+            for (const uint32_t position : {0u, 36u, 37u, 63u, 64u, 101u}) {
+                const Shape shape = {4, 2, 32, window, storage};
+                World clean(shape, {length}, 700);
+                World poisoned(shape, {length}, 700);
+                poisoned.poison(0, position);
+                const Floats want = clean.step(kernels(), {{0, length, length}}, 0, 1);
+                const Floats got = poisoned.step(kernels(), {{0, length, length}}, 0, 1);
+                const uint32_t width = shape.heads * shape.dim;
+                for (uint32_t i = 0; i < want.size(); ++i) {
+                    const uint32_t row = i / width;
+                    if (row >= position && (window == 0 || row < position + window)) {
+                        ASSERT_TRUE(std::isnan(got[i])) << "row " << row << " sees " << position << ", " << text(shape);
+                    } else {
+                        ASSERT_TRUE(test::same(got[i], want[i]))
+                            << "row " << row << " does not see " << position << ", " << text(shape);
+                    }
+                }
             }
         }
     }

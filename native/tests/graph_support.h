@@ -47,8 +47,7 @@ inline std::string error_of(const std::function<void()> &call, intarsia_status s
     try {
         call();
     } catch (const Error &error) {
-        return error.status() == status ? error.what()
-                                        : text("status ", error.status(), ": ", error.what());
+        return error.status() == status ? error.what() : text("status ", error.status(), ": ", error.what());
     }
     return "";
 }

@@ -41,7 +41,8 @@ public:
     Guarded(const T *values, size_t count) : Guarded(count) { copy(values); }
     Guarded(const Guarded &other) : Guarded(other.data(), other.count_) {}
     Guarded(Guarded &&other) noexcept
-        : count_(other.count_), bytes_(other.bytes_), total_(other.total_), base_(std::exchange(other.base_, nullptr)), begin_(other.begin_) {}
+        : count_(other.count_), bytes_(other.bytes_), total_(other.total_), base_(std::exchange(other.base_, nullptr)),
+          begin_(other.begin_) {}
     Guarded &operator=(const Guarded &) = delete;
     ~Guarded() {
         if (base_) {

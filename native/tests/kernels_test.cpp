@@ -30,7 +30,8 @@ template <class Call> void check_rows(const Floats &want, uint32_t n, uint32_t w
         } else {
             Guarded<uint16_t> out(size_t{n} * cpu::stride(width, storage));
             call(static_cast<void *>(out.data()), shares);
-            ASSERT_TRUE(test::same_bits(out, reference::rows_bf16(want, n, width))) << n << " x " << width << " bf16, shares " << shares;
+            ASSERT_TRUE(test::same_bits(out, reference::rows_bf16(want, n, width)))
+                << n << " x " << width << " bf16, shares " << shares;
         }
     }
 }
@@ -56,7 +57,8 @@ TEST_P(Kernels, Norm) {
                 }
                 for (const Storage storage : kStorages) {
                     check_rows(want, n, width, storage, [&](void *out, uint32_t shares) {
-                        run(kernels().norm, cpu::NormArgs{x.data(), weight.data(), out, n, width, group, eps, storage}, shares);
+                        run(kernels().norm, cpu::NormArgs{x.data(), weight.data(), out, n, width, group, eps, storage},
+                            shares);
                     });
                 }
                 double squares = 0; // and the meaning, for the first group
@@ -139,14 +141,15 @@ TEST_P(Kernels, Round) {
 }
 
 TEST_P(Kernels, RoundKeepsNanAndInfinity) {
-    const std::vector<uint32_t> bits = {0x7F800001, 0xFF800001, 0x7FFFFFFF, 0xFFFFFFFF, 0x7FC00000, 0x7F800000, 0xFF800000, 0x7F7FFFFF,
-                                        0xFF7FFFFF, 0x7F7F8000, 0x7F7F7FFF, 1,          0x80000001, 0x8000,     0x3F808000, 0x3F818000};
+    const std::vector<uint32_t> bits = {0x7F800001, 0xFF800001, 0x7FFFFFFF, 0xFFFFFFFF, 0x7FC00000, 0x7F800000,
+                                        0xFF800000, 0x7F7FFFFF, 0xFF7FFFFF, 0x7F7F8000, 0x7F7F7FFF, 1,
+                                        0x80000001, 0x8000,     0x3F808000, 0x3F818000};
     Guarded<float> x(bits.size());
     Guarded<uint16_t> out(bits.size());
     std::memcpy(x.data(), bits.data(), x.bytes());
     run(kernels().round, cpu::RoundArgs{x.data(), out.data(), 1, 16});
-    EXPECT_EQ(out.vector(), (std::vector<uint16_t>{0x7FC0, 0xFFC0, 0x7FFF, 0xFFFF, 0x7FC0, 0x7F80, 0xFF80, 0x7F80, 0xFF80, 0x7F80, 0x7F7F, 0,
-                                                   0x8000, 0, 0x3F80, 0x3F82}));
+    EXPECT_EQ(out.vector(), (std::vector<uint16_t>{0x7FC0, 0xFFC0, 0x7FFF, 0xFFFF, 0x7FC0, 0x7F80, 0xFF80, 0x7F80,
+                                                   0xFF80, 0x7F80, 0x7F7F, 0, 0x8000, 0, 0x3F80, 0x3F82}));
 }
 
 TEST_P(Kernels, SelectRows) {
@@ -161,7 +164,8 @@ TEST_P(Kernels, SelectRows) {
                 want.insert(want.end(), x.begin() + row * width, x.begin() + (row + 1) * width);
             }
             check_rows(want, n, width, Storage::F32, [&](void *out, uint32_t shares) {
-                run(kernels().select_rows, cpu::SelectRowsArgs{x.data(), rows.data(), static_cast<float *>(out), n, width}, shares);
+                run(kernels().select_rows,
+                    cpu::SelectRowsArgs{x.data(), rows.data(), static_cast<float *>(out), n, width}, shares);
             });
         }
     }
@@ -186,7 +190,9 @@ TEST_P(Kernels, Embedding) {
             }
             check_rows(want, n, width, Storage::F32, [&](void *out, uint32_t shares) {
                 run(kernels().embedding,
-                    cpu::EmbeddingArgs{tokens.data(), {packed.data(), vocabulary, width, storage}, static_cast<float *>(out), n}, shares);
+                    cpu::EmbeddingArgs{
+                        tokens.data(), {packed.data(), vocabulary, width, storage}, static_cast<float *>(out), n},
+                    shares);
             });
         }
     }
@@ -205,13 +211,15 @@ TEST_P(Kernels, RopeTable) {
             for (const int32_t position : positions) {
                 for (uint32_t j = 0; j < 2 * half; ++j) {
                     const float angle = static_cast<float>(position) * frequencies[j % half];
-                    const long double f = j < half ? std::cos(static_cast<long double>(angle)) : std::sin(static_cast<long double>(angle));
+                    const long double f = j < half ? std::cos(static_cast<long double>(angle))
+                                                   : std::sin(static_cast<long double>(angle));
                     want.push_back(static_cast<float>(f * scale));
                 }
             }
             check_rows(want, n, 2 * half, Storage::F32, [&](void *out, uint32_t shares) {
                 run(kernels().rope_table,
-                    cpu::RopeTableArgs{positions.data(), frequencies.data(), static_cast<float *>(out), n, half, scale}, shares);
+                    cpu::RopeTableArgs{positions.data(), frequencies.data(), static_cast<float *>(out), n, half, scale},
+                    shares);
             });
         }
     }
@@ -281,7 +289,8 @@ void check_qkv(const cpu::Kernels &kernels, const QkvCase &c, Storage storage, u
         const test::Flushed flushed;
         for (uint32_t row = 0; row < c.n; ++row) {
             for (uint32_t h = 0; h < c.heads + c.kv_heads; ++h) {
-                float *x = h < c.heads ? &want_q[row * q_width + h * c.dim] : &want_k[row * kv_width + (h - c.heads) * c.dim];
+                float *x =
+                    h < c.heads ? &want_q[row * q_width + h * c.dim] : &want_k[row * kv_width + (h - c.heads) * c.dim];
                 if (c.norm) {
                     reference::norm(x, h < c.heads ? q_norm.data() : k_norm.data(), c.dim, 1e-6f);
                 }
@@ -298,21 +307,23 @@ void check_qkv(const cpu::Kernels &kernels, const QkvCase &c, Storage storage, u
             }
         }
     }
-    const std::string text = std::to_string(c.n) + " rows, " + std::to_string(c.heads) + "/" + std::to_string(c.kv_heads) + " heads of " +
-                             std::to_string(c.dim) + (storage == Storage::BF16 ? ", bf16" : ", f32");
+    const std::string text = std::to_string(c.n) + " rows, " + std::to_string(c.heads) + "/" +
+                             std::to_string(c.kv_heads) + " heads of " + std::to_string(c.dim) +
+                             (storage == Storage::BF16 ? ", bf16" : ", f32");
     for (const uint32_t shares : test::kShares) {
         Guarded<unsigned char> keys(layout.bytes(true));
         Guarded<unsigned char> values(layout.bytes(false));
         Guarded<float> k_out(c.key_out ? k.size() : 0);
         const auto with = [&](void *q_out) {
             const float *t = c.rope ? table.data() : nullptr;
-            const cpu::QkvArgs args = {
-                {c.heads ? q.data() : nullptr, c.norm ? q_norm.data() : nullptr, t, q_out, c.heads, c.dim, 1e-6f, storage},
-                {k.data(), c.norm ? k_norm.data() : nullptr, t, c.key_out ? k_out.data() : nullptr, c.kv_heads, c.dim, 1e-6f, Storage::F32},
-                v.data(),
-                guarded_slots.data(),
-                {keys.data(), values.data(), c.kv_heads, c.dim, storage},
-                c.n};
+            const cpu::QkvArgs args = {{c.heads ? q.data() : nullptr, c.norm ? q_norm.data() : nullptr, t, q_out,
+                                        c.heads, c.dim, 1e-6f, storage},
+                                       {k.data(), c.norm ? k_norm.data() : nullptr, t,
+                                        c.key_out ? k_out.data() : nullptr, c.kv_heads, c.dim, 1e-6f, Storage::F32},
+                                       v.data(),
+                                       guarded_slots.data(),
+                                       {keys.data(), values.data(), c.kv_heads, c.dim, storage},
+                                       c.n};
             run(kernels.qkv, args, shares);
         };
         if (storage == Storage::F32) {

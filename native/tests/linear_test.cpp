@@ -34,7 +34,8 @@ struct Case {
             out << ' ' << o;
         }
         const char *const names[] = {"store", "add", "silu_mul"};
-        out << ", " << names[static_cast<int>(epilogue)] << (bias ? ", bias" : "") << (storage == Storage::BF16 ? ", bf16" : ", f32")
+        out << ", " << names[static_cast<int>(epilogue)] << (bias ? ", bias" : "")
+            << (storage == Storage::BF16 ? ", bf16" : ", f32")
             << (out_storage == Storage::BF16 ? " to bf16" : " to f32");
         return out.str();
     }
@@ -61,7 +62,8 @@ public:
             const Floats w = operand(n * c.k);
             weights_.emplace_back(reference::packed(w, n, c.k, bf16));
             biases_.emplace_back(random_.values(n));
-            args_.parts[p] = {Matrix{weights_[p].data(), n, c.k, c.storage}, c.bias ? biases_[p].data() : nullptr, nullptr};
+            args_.parts[p] = {Matrix{weights_[p].data(), n, c.k, c.storage}, c.bias ? biases_[p].data() : nullptr,
+                              nullptr};
             dots_.push_back(dots(w, biases_[p]));
         }
         if (c.epilogue == Epilogue::ADD) {
@@ -70,8 +72,9 @@ public:
         }
     }
 
-    void check(const cpu::Kernels &kernels, uint32_t shares) {
+    void check(const cpu::Kernels &kernels, uint32_t shares, cpu::Blocking blocking = {}) {
         LinearArgs args = args_;
+        args.blocking = blocking;
         const uint32_t outs = case_.epilogue == Epilogue::STORE ? args.part_count : 1;
         std::vector<Guarded<float>> f32;
         std::vector<Guarded<uint16_t>> bf16;
@@ -90,7 +93,8 @@ public:
                 EXPECT_TRUE(test::same_bits(bf16[p], reference::rows_bf16(result(p), case_.n, case_.outputs[p])))
                     << case_.text() << ", part " << p << ", shares " << shares;
             } else {
-                EXPECT_TRUE(test::same_bits(f32[p], result(p))) << case_.text() << ", part " << p << ", shares " << shares;
+                EXPECT_TRUE(test::same_bits(f32[p], result(p)))
+                    << case_.text() << ", part " << p << ", shares " << shares;
             }
         }
     }
@@ -172,7 +176,8 @@ TEST_P(Linear, EveryWidth) {
         for (const uint32_t k : kWidths) {
             for (const uint32_t outputs : kWidths) {
                 const uint32_t n = 1 + seed % 5;
-                Problem problem({n, k, {outputs}, Epilogue::STORE, seed % 2 == 0, storage, kStorages[seed % 3 == 0]}, ++seed);
+                Problem problem({n, k, {outputs}, Epilogue::STORE, seed % 2 == 0, storage, kStorages[seed % 3 == 0]},
+                                ++seed);
                 problem.check(kernels(), 1);
                 problem.check(kernels(), 3);
             }
@@ -222,13 +227,33 @@ TEST_P(Linear, LongInputsAndManyRows) {
     }
 }
 
+// However the loops are cut.
+TEST_P(Linear, EveryBlocking) {
+    uint32_t seed = 1100;
+    for (const Storage storage : kStorages) {
+        for (const uint32_t n : {5u, 24u, 100u, 197u}) {
+            Problem store({n, 601, {70}, Epilogue::STORE, true, storage, Storage::BF16}, ++seed);
+            Problem gated({n, 512, {33, 33}, Epilogue::SILU_MUL, false, storage, Storage::F32}, ++seed);
+            for (const cpu::Blocking &blocking : cpu::kBlockings) {
+                ASSERT_EQ(blocking.section % 32, 0);
+                ASSERT_LE(blocking.rows, cpu::kBlockingRows);
+                ASSERT_LE(blocking.rows * blocking.section, static_cast<int>(cpu::kBlockingScratch));
+                store.check(kernels(), 1, blocking);
+                store.check(kernels(), 3, blocking);
+                gated.check(kernels(), 2, blocking);
+            }
+        }
+    }
+}
+
 // Products that underflow: flushed to zero, with the sign that the order of operations gives.
 TEST_P(Linear, FlushesDenormals) {
     uint32_t seed = 1200;
     for (const Storage storage : kStorages) {
         for (const float magnitude : {0x1p-63f, 0x1p-65f, 0x1p-127f}) {
             for (const uint32_t n : {1u, 4u}) {
-                Problem({n, 77, {33}, Epilogue::STORE, false, storage, Storage::F32, magnitude}, ++seed).check(kernels(), 1);
+                Problem({n, 77, {33}, Epilogue::STORE, false, storage, Storage::F32, magnitude}, ++seed)
+                    .check(kernels(), 1);
             }
         }
     }
@@ -256,7 +281,8 @@ TEST_P(Linear, RowsDoNotDependOnEachOther) {
         };
         const Floats all = rows(0, 64);
         for (uint32_t r = 0; r < 64; ++r) {
-            EXPECT_TRUE(test::same_bits(rows(r, 1), Floats(all.begin() + r * outputs, all.begin() + (r + 1) * outputs))) << "row " << r;
+            EXPECT_TRUE(test::same_bits(rows(r, 1), Floats(all.begin() + r * outputs, all.begin() + (r + 1) * outputs)))
+                << "row " << r;
         }
     }
 }

@@ -16,8 +16,8 @@ namespace {
 
 using test::bits;
 using test::from_bits;
-using test::run;
 using test::kernel_exp;
+using test::run;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
@@ -100,8 +100,9 @@ TEST(Math, SineAndCosineRoundToF32) {
     test::Random random(2);
     for (int i = 0; i < 100000; ++i) {
         angles.push_back(random.uniform(-10, 10));
-        angles.push_back(static_cast<float>(random.below(1u << 20)) * random.uniform(0, 1)); // positions times frequencies
-        angles.push_back(from_bits(random.next() % 0x58000000));                             // up to 2^49
+        angles.push_back(static_cast<float>(random.below(1u << 20)) *
+                         random.uniform(0, 1));                  // positions times frequencies
+        angles.push_back(from_bits(random.next() % 0x58000000)); // up to 2^49
     }
     for (int i = 0; i < 4000; ++i) {
         angles.push_back(static_cast<float>(i * 1.5707963267948966)); // next to the zeros

@@ -116,7 +116,8 @@ TEST(Pack, LaysTilesOut) {
                 for (const Storage storage : {Storage::F32, Storage::BF16}) {
                     Guarded<unsigned char> out(cpu::matrix_bytes(n, k, storage));
                     cpu::pack(from.data(), source, n, k, storage, out.data(), 0, cpu::tiles(n));
-                    EXPECT_EQ(out.vector(), reference::packed(from.values, n, k, storage == Storage::BF16)) << n << " x " << k;
+                    EXPECT_EQ(out.vector(), reference::packed(from.values, n, k, storage == Storage::BF16))
+                        << n << " x " << k;
                 }
             }
         }
@@ -143,9 +144,22 @@ TEST(Pack, PacksTheTilesAskedForOnly) {
 
 TEST(Pack, RoundsToNearestEvenAndKeepsNan) {
     test::Random random(5);
-    std::vector<float> values = {0.0f, -0.0f, 1.0f, from_bits(0x3F808000), from_bits(0x3F818000), from_bits(0x3F808001), from_bits(0x3F807FFF),
-                                 from_bits(0x7F7FFFFF), from_bits(0x7F7F8000), from_bits(0x7F7F7FFF), from_bits(0x7F800000),
-                                 from_bits(0xFF800000), from_bits(1), from_bits(0x8000), from_bits(0x18000), from_bits(0x80008001)};
+    std::vector<float> values = {0.0f,
+                                 -0.0f,
+                                 1.0f,
+                                 from_bits(0x3F808000),
+                                 from_bits(0x3F818000),
+                                 from_bits(0x3F808001),
+                                 from_bits(0x3F807FFF),
+                                 from_bits(0x7F7FFFFF),
+                                 from_bits(0x7F7F8000),
+                                 from_bits(0x7F7F7FFF),
+                                 from_bits(0x7F800000),
+                                 from_bits(0xFF800000),
+                                 from_bits(1),
+                                 from_bits(0x8000),
+                                 from_bits(0x18000),
+                                 from_bits(0x80008001)};
     while (values.size() < 100000) {
         const float value = from_bits(random.next());
         values.push_back(std::isnan(value) ? 1.5f : value);

@@ -1,5 +1,5 @@
-// Plain loops that say what the kernels compute, one scalar operation after another in the order of the definitions in cpu/args.h.
-// They take and give row-major f32; nothing here is shared with the kernels.
+// Plain loops that say what the kernels compute, one scalar operation after another in the order of the definitions in
+// cpu/args.h. They take and give row-major f32; nothing here is shared with the kernels.
 #pragma once
 
 #include <cmath>
@@ -195,8 +195,8 @@ struct Attention {
 };
 
 // The same in f64 over all positions at once: what attention means, whatever the order.
-inline std::vector<double> attention_f64(const float *q, const float *keys, const float *values, uint32_t dim, double scale, uint32_t first,
-                                         uint32_t last) {
+inline std::vector<double> attention_f64(const float *q, const float *keys, const float *values, uint32_t dim,
+                                         double scale, uint32_t first, uint32_t last) {
     std::vector<double> scores;
     double top = -std::numeric_limits<double>::infinity();
     for (uint32_t p = first; p <= last; ++p) {

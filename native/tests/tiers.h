@@ -72,8 +72,9 @@ private:
     const cpu::Kernels *kernels_ = nullptr;
 };
 
-#define INTARSIA_EVERY_TIER(suite)                                                                                                    \
-    INSTANTIATE_TEST_SUITE_P(Tier, suite, testing::Values("scalar", "avx2"), [](const auto &info) { return std::string(info.param); })
+#define INTARSIA_EVERY_TIER(suite)                                                                                     \
+    INSTANTIATE_TEST_SUITE_P(Tier, suite, testing::Values("scalar", "avx2"),                                           \
+                             [](const auto &info) { return std::string(info.param); })
 
 // All shares of a kernel call, the last one first.
 template <class Args> void run(void (*kernel)(const Args &, cpu::Share), const Args &args, uint32_t shares = 1) {
@@ -120,18 +121,22 @@ template <class A, class B> testing::AssertionResult same_bits(const A &got, con
     if (different == 0) {
         return testing::AssertionSuccess();
     }
-    return testing::AssertionFailure() << different << " of " << want.size() << " differ, the first at " << first << ": " << got[first]
-                                       << ", not " << want[first];
+    return testing::AssertionFailure() << different << " of " << want.size() << " differ, the first at " << first
+                                       << ": " << got[first] << ", not " << want[first];
 }
 
-// Random values: most of them ordinary, with a spread of magnitudes that makes every rounding count.
+// Random values: most of them ordinary, with a spread of magnitudes that makes every rounding count, some zeros of both
+// signs.
 class Random {
 public:
     explicit Random(uint32_t seed) : engine_(seed) {}
     uint32_t next() { return static_cast<uint32_t>(engine_()); }
     uint32_t below(uint32_t bound) { return next() % bound; }
     float uniform(float lo, float hi) { return lo + (hi - lo) * static_cast<float>(next() >> 8) * 0x1p-24f; }
-    float value() { return std::ldexp(uniform(-1, 1), static_cast<int>(below(5)) - 2); }
+    float value() {
+        const float ordinary = std::ldexp(uniform(-1, 1), static_cast<int>(below(5)) - 2);
+        return below(32) == 0 ? std::copysign(0.0f, ordinary) : ordinary;
+    }
     std::vector<float> values(size_t count, float factor = 1) {
         std::vector<float> out(count);
         for (float &v : out) {

@@ -1,7 +1,7 @@
 // Causal grouped-query attention over the paged cache (AttentionArgs has the definition).
 //
-// A unit of work is a few tokens of one sequence with the query heads that share a head of the cache, so that its keys and values are
-// read once for all of them. A row is one query head of one token.
+// A unit of work is a few tokens of one sequence with the query heads that share a head of the cache, so that its keys
+// and values are read once for all of them. A row is one query head of one token.
 #pragma once
 
 #include "cpu/dot.h"
@@ -27,9 +27,11 @@ public:
         for (uint32_t sequence = 0; sequence < *args.sequences; ++sequence) {
             const uint32_t end = args.query_starts[sequence + 1];
             for (uint32_t token = args.query_starts[sequence]; token < end; token += tokens) {
-                for (uint32_t head = 0; head < args.heads; head += least(heads, group - head % group)) {
+                uint32_t together;
+                for (uint32_t head = 0; head < args.heads; head += together) {
+                    together = least(heads, group - head % group);
                     if (unit++ % share.count == share.index) {
-                        Attention(args, sequence, token, least(tokens, end - token), head, least(heads, group - head % group)).run();
+                        Attention(args, sequence, token, least(tokens, end - token), head, together).run();
                     }
                 }
             }
@@ -41,9 +43,10 @@ private:
     static constexpr uint32_t kFloats = 4096; // of queries and of outputs of a unit: at least four rows of 1024
     static constexpr uint32_t kBlocks = kKeys / kBlock;
 
-    Attention(const AttentionArgs &args, uint32_t sequence, uint32_t token, uint32_t tokens, uint32_t head, uint32_t heads)
-        : args_(args), cache_(args.cache), dim_(cache_.head_dim), padded_(tiles(dim_) * 16), token_(token), tokens_(tokens), head_(head),
-          heads_(heads), kv_head_(head / (args.heads / cache_.kv_heads)),
+    Attention(const AttentionArgs &args, uint32_t sequence, uint32_t token, uint32_t tokens, uint32_t head,
+              uint32_t heads)
+        : args_(args), cache_(args.cache), dim_(cache_.head_dim), padded_(tiles(dim_) * 16), token_(token),
+          tokens_(tokens), head_(head), heads_(heads), kv_head_(head / (args.heads / cache_.kv_heads)),
           table_(args.block_tables + uint64_t{sequence} * args.max_blocks),
           position_(args.lengths[sequence] - (args.query_starts[sequence + 1] - static_cast<int32_t>(token))) {}
 
@@ -62,9 +65,9 @@ private:
     }
 
     Span visible(uint32_t token, int64_t block_start) const {
-        const int64_t lo = first_visible(token) - block_start;
-        const int64_t hi = int64_t{position_} + token + 1 - block_start;
-        return {static_cast<uint32_t>(lo < 0 ? 0 : lo > kKeys ? kKeys : lo), static_cast<uint32_t>(hi < 0 ? 0 : hi > kKeys ? kKeys : hi)};
+        const auto within_block = [](int64_t i) { return i < 0 ? 0 : i < kKeys ? static_cast<uint32_t>(i) : kKeys; };
+        return {within_block(first_visible(token) - block_start),
+                within_block(int64_t{position_} + token + 1 - block_start)};
     }
 
     void run() {
@@ -148,13 +151,16 @@ private:
         });
     }
 
-    template <int R, int T> INTARSIA_BLOCK void score(uint32_t row, uint32_t r0, const uint8_t *const *keys, uint32_t tile) {
+    template <int R, int T>
+    INTARSIA_BLOCK void score(uint32_t row, uint32_t r0, const uint8_t *const *keys, uint32_t tile) {
         Dots<V, S, R, T> dots;
         dots.clear();
         dots.add({q_ + (row + r0) * dim_, dim_}, keys + tile, 0, dim_);
         const V scale = V::all(args_.scale);
         unroll<R>([&](auto r) {
-            unroll<T>([&](auto t) { (dots.total[r.value][t.value] * scale).store(p_[r0 + r.value] + (tile + t.value) * 16); });
+            unroll<T>([&](auto t) {
+                (dots.total[r.value][t.value] * scale).store(p_[r0 + r.value] + (tile + t.value) * 16);
+            });
         });
     }
 
@@ -186,8 +192,8 @@ private:
 
     // Merges the products of a key block, for R rows and T element tiles, into the outputs.
     template <int R, int T>
-    INTARSIA_BLOCK void merge(uint32_t row, uint32_t r0, const uint8_t *const *values, uint32_t tile, Span span, const float *old_factors,
-                              const float *new_factors) {
+    INTARSIA_BLOCK void merge(uint32_t row, uint32_t r0, const uint8_t *const *values, uint32_t tile, Span span,
+                              const float *old_factors, const float *new_factors) {
         Dots<V, S, R, T> dots;
         mix(dots, {p_[r0], kKeys}, values, tile, span);
         unroll<R>([&](auto r) {
@@ -202,7 +208,8 @@ private:
 
     // Products of probabilities with the values of the span, element tiles tile .. tile + T.
     template <int R, int T>
-    INTARSIA_INLINE static void mix(Dots<V, Storage::F32, R, T> &dots, Inputs p, const uint8_t *const *values, uint32_t tile, Span span) {
+    INTARSIA_INLINE static void mix(Dots<V, Storage::F32, R, T> &dots, Inputs p, const uint8_t *const *values,
+                                    uint32_t tile, Span span) {
         dots.clear();
         for (uint32_t b = span.lo / kBlock; b * kBlock < span.hi; ++b) {
             const uint8_t *from[T];
@@ -213,7 +220,8 @@ private:
     }
 
     template <int R, int T>
-    INTARSIA_INLINE static void mix(Dots<V, Storage::BF16, R, T> &dots, Inputs p, const uint8_t *const *values, uint32_t tile, Span span) {
+    INTARSIA_INLINE static void mix(Dots<V, Storage::BF16, R, T> &dots, Inputs p, const uint8_t *const *values,
+                                    uint32_t tile, Span span) {
         dots.clear();
         for (uint32_t begin = span.lo / 32; begin * 32 < span.hi; ++begin) { // 32 positions, two cache blocks
             typename Dots<V, Storage::BF16, R, T>::Sums sums;
@@ -249,8 +257,8 @@ private:
         for (uint32_t row = 0; row < row_count(); ++row) {
             const V inverse = V::all(1.0f / sum_[row]);
             for (uint32_t i = 0; i < dim_; i += 16) {
-                out.put(token_ + row / heads_, (head_ + row % heads_) * dim_ + i, V::load(o_ + row * padded_ + i) * inverse,
-                        least(dim_ - i, 16));
+                out.put(token_ + row / heads_, (head_ + row % heads_) * dim_ + i,
+                        V::load(o_ + row * padded_ + i) * inverse, least(dim_ - i, 16));
             }
         }
     }

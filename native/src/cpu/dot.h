@@ -1,7 +1,7 @@
 // Dot products of rows of f32 with packed tiles, a block of rows x tiles at a time in registers.
 //
-// BF16: weights come in pairs; an even and an odd sum per output are folded into the total every 32 inputs. F32: one chain. Inputs are f32 in
-// both cases, for BF16 widened before, so that the inner loop only broadcasts them.
+// BF16: weights come in pairs; an even and an odd sum per output are folded into the total every 32 inputs. F32: one
+// chain. Inputs are f32 in both cases, for BF16 widened before, so that the inner loop only broadcasts them.
 #pragma once
 
 #include "cpu/lanes.h"
@@ -9,9 +9,7 @@
 namespace intarsia::cpu {
 namespace {
 
-template <int I> struct Index {
-    static constexpr int value = I;
-};
+template <int I> struct Index { static constexpr int value = I; };
 
 // f(Index<0>) .. f(Index<N - 1>), so that arrays of vectors are only indexed by constants and stay in registers.
 template <int N, int I = 0, class F> INTARSIA_INLINE void unroll(F &&f) {
@@ -45,7 +43,8 @@ template <class V, int R, int T> struct Dots<V, Storage::F32, R, T> {
             unroll<T>([&](auto t) { weight[t.value] = V::load(w[t.value] + k * 16); });
             unroll<R>([&](auto r) {
                 const V x = V::all(in.x[r.value * in.step + k]);
-                unroll<T>([&](auto t) { total[r.value][t.value] = V::fma(x, weight[t.value], total[r.value][t.value]); });
+                unroll<T>(
+                    [&](auto t) { total[r.value][t.value] = V::fma(x, weight[t.value], total[r.value][t.value]); });
             });
         }
     }
@@ -58,7 +57,8 @@ template <class V, int R, int T> struct Dots<V, Storage::BF16, R, T> {
         unroll<R>([&](auto r) { unroll<T>([&](auto t) { total[r.value][t.value] = V::all(0); }); });
     }
 
-    // Adds inputs begin .. end, begin a multiple of 32. An odd end counts its pair's padding: weights and inputs there are zero.
+    // Adds inputs begin .. end, begin a multiple of 32. An odd end counts its pair's padding: weights and inputs there
+    // are zero.
     INTARSIA_INLINE void add(Inputs in, const uint8_t *const *tiles, uint32_t begin, uint32_t end) {
         for (uint32_t k = begin; k < end; k += 32) {
             Sums sums;
@@ -113,7 +113,8 @@ template <class V, int R, int T> struct Dots<V, Storage::BF16, R, T> {
     }
 };
 
-// Rows x tiles that the registers hold, and tiles at a time for a block of R rows: a few, so that a single row has independent chains.
+// Rows x tiles that the registers hold, and tiles at a time for a block of R rows: a few, so that a single row has
+// independent chains.
 template <class V, Storage S> constexpr int kSums = S == Storage::F32 ? V::kSumsF32 : V::kSumsBF16;
 template <class V, Storage S> constexpr int tiles_at_once(int rows) {
     const int room = kSums<V, S> / rows;

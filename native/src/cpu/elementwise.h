@@ -42,7 +42,8 @@ template <class V> void round(const RoundArgs &args, Share share) {
 template <class V> void select_rows(const SelectRowsArgs &args, Share share) {
     const Range rows = part(args.n, share);
     for (uint64_t row = rows.begin; row < rows.end; ++row) {
-        __builtin_memcpy(args.out + row * args.width, args.x + uint64_t{static_cast<uint32_t>(args.rows[row])} * args.width,
+        __builtin_memcpy(args.out + row * args.width,
+                         args.x + uint64_t{static_cast<uint32_t>(args.rows[row])} * args.width,
                          args.width * sizeof(float));
     }
 }
@@ -54,7 +55,8 @@ template <class V> void embedding(const EmbeddingArgs &args, Share share) {
     const Range rows = part(args.n, share);
     for (uint64_t row = rows.begin; row < rows.end; ++row) {
         const uint32_t token = static_cast<uint32_t>(args.tokens[row]);
-        const uint8_t *tile = static_cast<const uint8_t *>(args.weight.data) + token / kTile * tile_bytes(width, storage);
+        const uint8_t *tile =
+            static_cast<const uint8_t *>(args.weight.data) + token / kTile * tile_bytes(width, storage);
         float *out = args.out + row * width;
         if (storage == Storage::F32) {
             const float *from = reinterpret_cast<const float *>(tile) + token % kTile;

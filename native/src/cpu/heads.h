@@ -1,4 +1,5 @@
-// q, k and v made ready for attention: norm over the head, rotation by the position, then to a matrix or into the cache.
+// q, k and v made ready for attention: norm over the head, rotation by the position, then to a matrix or into the
+// cache.
 #pragma once
 
 #include "cpu/math.h"
@@ -31,8 +32,8 @@ struct CacheSlot {
         }
     }
 
-    // Elements at .. at + count, at a multiple of 16, of a head of the values: tiles of 16 elements x 16 positions. Only 2-byte
-    // stores, for the other position of a pair may belong to another thread.
+    // Elements at .. at + count, at a multiple of 16, of a head of the values: tiles of 16 elements x 16 positions.
+    // Only 2-byte stores, for the other position of a pair may belong to another thread.
     template <class V> INTARSIA_INLINE void put_value(uint32_t head, uint32_t at, V value, uint32_t count) const {
         uint8_t *tile = static_cast<uint8_t *>(cache.values) + (block * cache.kv_heads + head) * cache.value_bytes() +
                         at / 16 * tile_bytes(kBlock, cache.storage);
@@ -71,7 +72,7 @@ template <class V, class Put> INTARSIA_INLINE void head(const HeadsArgs &args, c
         const V sin = load<V>(table + half + at, count);
         const V a = element(at, count);
         const V b = element(half + at, count);
-        put(at, V::fma(a, cos, V::all(0) - b * sin), count);
+        put(at, V::fma(a, cos, -(b * sin)), count);
         put(half + at, V::fma(b, cos, a * sin), count);
     }
 }
@@ -92,8 +93,9 @@ template <class V> void qkv(const QkvArgs &args, Share share) {
         const uint32_t row = static_cast<uint32_t>(unit / heads);
         uint32_t h = static_cast<uint32_t>(unit % heads);
         if (h < q_heads) {
-            head<V>(args.q, args.q.x + uint64_t{row} * q_out.width + h * args.q.head_dim, row,
-                    [&](uint32_t at, V value, uint32_t count) { q_out.put(row, h * args.q.head_dim + at, value, count); });
+            head<V>(
+                args.q, args.q.x + uint64_t{row} * q_out.width + h * args.q.head_dim, row,
+                [&](uint32_t at, V value, uint32_t count) { q_out.put(row, h * args.q.head_dim + at, value, count); });
             continue;
         }
         h -= q_heads;
@@ -102,8 +104,9 @@ template <class V> void qkv(const QkvArgs &args, Share share) {
         if (h < k_heads) {
             const float *x = args.k.x + uint64_t{row} * k_out.width + h * args.k.head_dim;
             if (args.k.out) {
-                head<V>(args.k, x, row,
-                        [&](uint32_t at, V value, uint32_t count) { k_out.put(row, h * args.k.head_dim + at, value, count); });
+                head<V>(args.k, x, row, [&](uint32_t at, V value, uint32_t count) {
+                    k_out.put(row, h * args.k.head_dim + at, value, count);
+                });
             } else if (slot >= 0) {
                 head<V>(args.k, x, row, [&](uint32_t at, V value, uint32_t count) { to.put_key(h, at, value, count); });
             }

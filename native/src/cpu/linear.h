@@ -1,7 +1,8 @@
 // Linear layers: x W' by register blocks, with bias and the epilogues.
 //
-// Loops, from the outside: a group of tiles (its weights stay in the caches), a block of rows, a section of inputs, register blocks.
-// A single block of rows streams the weights once; many rows read each weight from memory once and then from the caches.
+// Loops, from the outside: a group of tiles (its weights stay in the caches), a block of rows, a section of inputs,
+// register blocks. A single block of rows streams the weights once; many rows read each weight from memory once and
+// then from the caches.
 #pragma once
 
 #include "cpu/dot.h"
@@ -24,9 +25,9 @@ public:
     }
 
 private:
-    static constexpr uint32_t kGroup = 4;                                // tiles
+    static constexpr uint32_t kGroup = 4; // tiles
     static constexpr uint32_t kRows = kBlockingRows;
-    static constexpr uint32_t kTurn = 64;                                // inputs
+    static constexpr uint32_t kTurn = 64; // inputs
     static constexpr int kMostRows = kSums<V, S>;
 
     // A unit of work is a tile of outputs, for SILU_MUL the tiles of gate and up.
@@ -46,7 +47,8 @@ private:
     // Threads share the outputs; where these are few, several threads take the same outputs of different rows.
     uint32_t row_shares(uint32_t threads) const {
         uint32_t shares = 1;
-        while (threads % (shares * 2) == 0 && units_ < 4 * (threads / shares) && args_.n >= 2 * kMostRows * shares * 2) {
+        while (threads % (shares * 2) == 0 && units_ < 4 * (threads / shares) &&
+               args_.n >= 2 * kMostRows * shares * 2) {
             shares *= 2;
         }
         return shares;
@@ -83,10 +85,11 @@ private:
         }
     }
 
-    void dots(const uint8_t *const *weights, uint32_t count, uint32_t row, uint32_t rows, float (*sums)[kRows][16]) const {
+    void dots(const uint8_t *const *weights, uint32_t count, uint32_t row, uint32_t rows,
+              float (*sums)[kRows][16]) const {
         alignas(64) float widened[S == Storage::BF16 ? kBlockingScratch : 1];
-        // Rows for one register block use the weights once: sections are as long as the scratch allows, and the tiles take turns, so
-        // that memory serves several streams.
+        // Rows for one register block use the weights once: sections are as long as the scratch allows, and the tiles
+        // take turns, so that memory serves several streams.
         const bool streams = rows <= kMostRows;
         const uint32_t longest = S == Storage::BF16 ? kBlockingScratch / rows / 32 * 32 : k_;
         const uint32_t section = streams ? longest : args_.blocking.section;
@@ -97,7 +100,8 @@ private:
             const Inputs in = inputs(row, rows, begin, length, widened);
             for (uint32_t t = 0; t < count; t += together) {
                 row_blocks<kMostRows>(rows, [&](uint32_t r0, auto r) {
-                    block<r.value>({in.x + r0 * in.step, in.step}, weights + t, together, begin, length, turn, &sums[t][r0]);
+                    block<r.value>({in.x + r0 * in.step, in.step}, weights + t, together, begin, length, turn,
+                                   &sums[t][r0]);
                 });
             }
         }
@@ -118,10 +122,11 @@ private:
         }
     }
 
-    // Adds inputs begin .. begin + length to the sums of R rows; at input 0 they start. The tiles take turns of so many inputs.
+    // Adds inputs begin .. begin + length to the sums of R rows; at input 0 they start. The tiles take turns of so many
+    // inputs.
     template <int R>
-    INTARSIA_BLOCK static void block(Inputs in, const uint8_t *const *weights, uint32_t count, uint32_t begin, uint32_t length,
-                                     uint32_t turn, float (*sums)[16]) {
+    INTARSIA_BLOCK static void block(Inputs in, const uint8_t *const *weights, uint32_t count, uint32_t begin,
+                                     uint32_t length, uint32_t turn, float (*sums)[16]) {
         const uint8_t *from[kGroup];
         for (uint32_t t = 0; t < count; ++t) {
             from[t] = weights[t] + tile_bytes(begin, S);
@@ -135,7 +140,8 @@ private:
                     dots.clear();
                 } else {
                     unroll<R>([&](auto r) {
-                        unroll<T>([&](auto t) { dots.total[r.value][t.value] = V::load(total[t.value * kRows + r.value]); });
+                        unroll<T>(
+                            [&](auto t) { dots.total[r.value][t.value] = V::load(total[t.value * kRows + r.value]); });
                     });
                 }
                 dots.add(in, from + t0, k, least(k + turn, length));
@@ -147,12 +153,14 @@ private:
     }
 
     // Sums of a tile, and of its partner for SILU_MUL, to the output.
-    void finish(const Tile &tile, uint32_t row, uint32_t rows, const float (*sums)[16], const Tile *up, const float (*up_sums)[16]) const {
+    void finish(const Tile &tile, uint32_t row, uint32_t rows, const float (*sums)[16], const Tile *up,
+                const float (*up_sums)[16]) const {
         const uint32_t outputs = tile.part->weight.n;
         const uint32_t at = tile.index * kTile;
         const uint32_t count = least(outputs - at, kTile);
         const bool adds = args_.epilogue == Epilogue::ADD;
-        const Rows out = {args_.parts[gated_ ? 0 : tile.part - args_.parts].out, outputs, adds ? Storage::F32 : args_.out_storage};
+        const Rows out = {args_.parts[gated_ ? 0 : tile.part - args_.parts].out, outputs,
+                          adds ? Storage::F32 : args_.out_storage};
         for (uint32_t r = 0; r < rows; ++r) {
             V y = biased(tile, at, count, V::load(sums[r]));
             if (gated_) {

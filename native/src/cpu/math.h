@@ -8,8 +8,8 @@
 namespace intarsia::cpu {
 namespace {
 
-// e^x within 1.01 ulp. x = n ln 2 + r with |r| <= ln 2 / 2; e^r by a polynomial of degree 6 (minimax in the relative error, 3e-9);
-// e^0 = 1. Results below the least normal number are 0, so denormal modes do not matter. NaN stays NaN.
+// e^x within 1.01 ulp. x = n ln 2 + r with |r| <= ln 2 / 2; e^r by a polynomial of degree 6 (minimax in the relative
+// error, 3e-9); e^0 = 1. Results below the least normal number are 0, so denormal modes do not matter. NaN stays NaN.
 template <class V> INTARSIA_INLINE V exp(V x) {
     const V magic = V::all(0x1.8p23f); // adding it leaves n, rounded to nearest, in the lowest bits
     const V power = V::fma(x, V::all(0x1.715476p+0f), magic);
@@ -27,14 +27,14 @@ template <class V> INTARSIA_INLINE V exp(V x) {
 }
 
 // x / (1 + e^-x)
-template <class V> INTARSIA_INLINE V silu(V x) { return x / (V::all(1) + exp(V::all(0) - x)); }
+template <class V> INTARSIA_INLINE V silu(V x) { return x / (V::all(1) + exp(-x)); }
 
 struct SinCos {
     double sin, cos;
 };
 
-// Sine and cosine of an angle |x| < 2^50, to about 1e-16; NaN for others. x = n pi / 2 + r with pi / 2 in three parts: the first
-// fused step is exact, for it leaves fewer than 53 bits. On |r| <= pi / 4 the Taylor series end below 1e-17.
+// Sine and cosine of an angle |x| < 2^50, to about 1e-16; NaN for others. x = n pi / 2 + r with pi / 2 in three parts:
+// the first fused step is exact, for it leaves fewer than 53 bits. On |r| <= pi / 4 the Taylor series end below 1e-17.
 INTARSIA_INLINE SinCos sin_cos(float angle) {
     const double x = angle;
     if (!(x < 0x1p50 && x > -0x1p50)) {
@@ -47,7 +47,7 @@ INTARSIA_INLINE SinCos sin_cos(float angle) {
     r = __builtin_fma(-n, 0x1.1a62633145c07p-54, r);
     r = __builtin_fma(n, 0x1.f1976b8p-110, r);
     const double s = r * r;
-    double odd = -1.0 / 355687428096000;              // 17!
+    double odd = -1.0 / 355687428096000;               // 17!
     odd = __builtin_fma(-odd, s, 1.0 / 1307674368000); // 15!
     odd = __builtin_fma(-odd, s, 1.0 / 6227020800);
     odd = __builtin_fma(-odd, s, 1.0 / 39916800);

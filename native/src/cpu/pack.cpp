@@ -59,7 +59,8 @@ template <Source F> void pack_bf16(const unsigned char *data, uint32_t rows, uin
 }
 
 template <Source F>
-void pack_tiles(const unsigned char *data, uint32_t n, uint32_t k, Storage storage, unsigned char *out, uint32_t first, uint32_t last) {
+void pack_tiles(const unsigned char *data, uint32_t n, uint32_t k, Storage storage, unsigned char *out, uint32_t first,
+                uint32_t last) {
     for (uint64_t tile = first; tile < last; ++tile) {
         const uint64_t row = tile * kTile;
         const uint32_t rows = n - row < kTile ? static_cast<uint32_t>(n - row) : kTile;
@@ -87,7 +88,8 @@ void widen(const void *data, Source source, uint64_t count, float *out) {
     }
 }
 
-void pack(const void *data, Source source, uint32_t n, uint32_t k, Storage storage, void *out, uint32_t first, uint32_t last) {
+void pack(const void *data, Source source, uint32_t n, uint32_t k, Storage storage, void *out, uint32_t first,
+          uint32_t last) {
     const unsigned char *from = static_cast<const unsigned char *>(data);
     unsigned char *to = static_cast<unsigned char *>(out);
     switch (source) {

@@ -7,9 +7,10 @@
 #include "cpu/linear.h"
 #include "cpu/norm.h"
 
-// Baseline x86-64 has no fused multiply-add and would call the C library for each. Where the processor has it, a second compilation of
-// the same code does it inline: the same bits, for a fused multiply-add has one correct result.
-#if defined(__x86_64__) && defined(__GLIBC__)
+// Baseline x86-64 has no fused multiply-add and would call the C library for each. Where the processor has it, a second
+// compilation of the same code does it inline: the same bits, for a fused multiply-add has one correct result.
+// (Sanitizers do not know how to start in the resolvers that choose between the two.)
+#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define INTARSIA_KERNEL __attribute__((target_clones("fma", "default"), flatten)) void
 #else
 #define INTARSIA_KERNEL void

@@ -22,9 +22,12 @@ struct Avx2Vec {
         const __m256 v = _mm256_set1_ps(value);
         return {v, v};
     }
-    INTARSIA_INLINE static Avx2Vec load(const float *from) { return {_mm256_loadu_ps(from), _mm256_loadu_ps(from + 8)}; }
+    INTARSIA_INLINE static Avx2Vec load(const float *from) {
+        return {_mm256_loadu_ps(from), _mm256_loadu_ps(from + 8)};
+    }
     INTARSIA_INLINE static Avx2Vec even(const uint8_t *pairs) {
-        return {_mm256_castsi256_ps(_mm256_slli_epi32(bits(pairs), 16)), _mm256_castsi256_ps(_mm256_slli_epi32(bits(pairs + 32), 16))};
+        return {_mm256_castsi256_ps(_mm256_slli_epi32(bits(pairs), 16)),
+                _mm256_castsi256_ps(_mm256_slli_epi32(bits(pairs + 32), 16))};
     }
     INTARSIA_INLINE static Avx2Vec odd(const uint8_t *pairs) {
         const __m256i upper = _mm256_set1_epi32(static_cast<int>(0xFFFF0000));
@@ -38,27 +41,45 @@ struct Avx2Vec {
         _mm256_storeu_ps(to + 8, hi);
     }
     INTARSIA_INLINE void store_bf16(uint16_t *to) const {
-        const __m256i packed = _mm256_packus_epi32(_mm256_srli_epi32(round8(lo), 16), _mm256_srli_epi32(round8(hi), 16));
+        const __m256i packed =
+            _mm256_packus_epi32(_mm256_srli_epi32(round8(lo), 16), _mm256_srli_epi32(round8(hi), 16));
         _mm256_storeu_si256(reinterpret_cast<__m256i *>(to), _mm256_permute4x64_epi64(packed, 0b11011000));
     }
     INTARSIA_INLINE Avx2Vec rounded() const {
         const __m256i upper = _mm256_set1_epi32(static_cast<int>(0xFFFF0000));
-        return {_mm256_castsi256_ps(_mm256_and_si256(round8(lo), upper)), _mm256_castsi256_ps(_mm256_and_si256(round8(hi), upper))};
+        return {_mm256_castsi256_ps(_mm256_and_si256(round8(lo), upper)),
+                _mm256_castsi256_ps(_mm256_and_si256(round8(hi), upper))};
     }
 
-    INTARSIA_INLINE friend Avx2Vec operator+(Avx2Vec a, Avx2Vec b) { return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)}; }
-    INTARSIA_INLINE friend Avx2Vec operator-(Avx2Vec a, Avx2Vec b) { return {_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)}; }
-    INTARSIA_INLINE friend Avx2Vec operator*(Avx2Vec a, Avx2Vec b) { return {_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)}; }
-    INTARSIA_INLINE friend Avx2Vec operator/(Avx2Vec a, Avx2Vec b) { return {_mm256_div_ps(a.lo, b.lo), _mm256_div_ps(a.hi, b.hi)}; }
+    INTARSIA_INLINE friend Avx2Vec operator+(Avx2Vec a, Avx2Vec b) {
+        return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)};
+    }
+    INTARSIA_INLINE friend Avx2Vec operator-(Avx2Vec a, Avx2Vec b) {
+        return {_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)};
+    }
+    INTARSIA_INLINE friend Avx2Vec operator*(Avx2Vec a, Avx2Vec b) {
+        return {_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)};
+    }
+    INTARSIA_INLINE friend Avx2Vec operator/(Avx2Vec a, Avx2Vec b) {
+        return {_mm256_div_ps(a.lo, b.lo), _mm256_div_ps(a.hi, b.hi)};
+    }
+    INTARSIA_INLINE friend Avx2Vec operator-(Avx2Vec a) {
+        const __m256 sign = _mm256_set1_ps(-0.0f);
+        return {_mm256_xor_ps(a.lo, sign), _mm256_xor_ps(a.hi, sign)};
+    }
     INTARSIA_INLINE static Avx2Vec fma(Avx2Vec a, Avx2Vec b, Avx2Vec c) {
         return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
     }
-    INTARSIA_INLINE static Avx2Vec max(Avx2Vec a, Avx2Vec b) { return {_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)}; }
+    INTARSIA_INLINE static Avx2Vec max(Avx2Vec a, Avx2Vec b) {
+        return {_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)};
+    }
     INTARSIA_INLINE static Avx2Vec if_le(Avx2Vec a, Avx2Vec b, Avx2Vec yes, Avx2Vec no) {
         return {_mm256_blendv_ps(no.lo, yes.lo, _mm256_cmp_ps(a.lo, b.lo, _CMP_LE_OQ)),
                 _mm256_blendv_ps(no.hi, yes.hi, _mm256_cmp_ps(a.hi, b.hi, _CMP_LE_OQ))};
     }
-    INTARSIA_INLINE static Avx2Vec scale(Avx2Vec value, Avx2Vec power) { return {scale8(value.lo, power.lo), scale8(value.hi, power.hi)}; }
+    INTARSIA_INLINE static Avx2Vec scale(Avx2Vec value, Avx2Vec power) {
+        return {scale8(value.lo, power.lo), scale8(value.hi, power.hi)};
+    }
 
     INTARSIA_INLINE float sum() const {
         const __m256 eight = _mm256_add_ps(lo, hi);
@@ -74,7 +95,9 @@ struct Avx2Vec {
     }
 
 private:
-    INTARSIA_INLINE static __m256i bits(const uint8_t *from) { return _mm256_loadu_si256(reinterpret_cast<const __m256i *>(from)); }
+    INTARSIA_INLINE static __m256i bits(const uint8_t *from) {
+        return _mm256_loadu_si256(reinterpret_cast<const __m256i *>(from));
+    }
     INTARSIA_INLINE static __m256 widen8(const uint16_t *from) {
         const __m128i eight = _mm_loadu_si128(reinterpret_cast<const __m128i *>(from));
         return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(eight), 16));
@@ -88,7 +111,8 @@ private:
         return _mm256_blendv_epi8(nearest, quiet, _mm256_castps_si256(_mm256_cmp_ps(value, value, _CMP_UNORD_Q)));
     }
     INTARSIA_INLINE static __m256 scale8(__m256 value, __m256 power) {
-        return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(value), _mm256_slli_epi32(_mm256_castps_si256(power), 23)));
+        return _mm256_castsi256_ps(
+            _mm256_add_epi32(_mm256_castps_si256(value), _mm256_slli_epi32(_mm256_castps_si256(power), 23)));
     }
 };
 

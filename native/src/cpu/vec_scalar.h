@@ -1,6 +1,8 @@
-// 16 f32 lanes in plain C++: the tier that runs everywhere, and the meaning of every operation that the other tiers have.
+// 16 f32 lanes in plain C++: the tier that runs everywhere, and the meaning of every operation that the other tiers
+// have.
 //
-// The lanes are held four by four in the compiler's portable vectors, so that it keeps them in the registers of any processor.
+// The lanes are held four by four in the compiler's portable vectors, so that it keeps them in the registers of any
+// processor.
 #pragma once
 
 #include "cpu/bf16.h"
@@ -12,7 +14,8 @@ namespace intarsia::cpu {
 namespace {
 
 struct ScalarVec {
-    // Rows x tiles that dot products work on at once (see dot.h), as many as the registers hold. BF16 keeps two sums for each.
+    // Rows x tiles that dot products work on at once (see dot.h), as many as the registers hold. BF16 keeps two sums
+    // for each.
     static constexpr int kSumsF32 = 1;
     static constexpr int kSumsBF16 = 1;
 
@@ -68,12 +71,15 @@ struct ScalarVec {
     INTARSIA_INLINE friend ScalarVec operator/(const ScalarVec &a, const ScalarVec &b) {
         return each([&](int i) { return a.quad[i] / b.quad[i]; });
     }
+    INTARSIA_INLINE friend ScalarVec operator-(const ScalarVec &a) {
+        return each([&](int i) { return -a.quad[i]; });
+    }
     // a b + c, rounded once
     INTARSIA_INLINE static ScalarVec fma(const ScalarVec &a, const ScalarVec &b, const ScalarVec &c) {
         return each([&](int i) {
             const Quad x = a.quad[i], y = b.quad[i], z = c.quad[i];
-            return Quad{__builtin_fmaf(x[0], y[0], z[0]), __builtin_fmaf(x[1], y[1], z[1]), __builtin_fmaf(x[2], y[2], z[2]),
-                        __builtin_fmaf(x[3], y[3], z[3])};
+            return Quad{__builtin_fmaf(x[0], y[0], z[0]), __builtin_fmaf(x[1], y[1], z[1]),
+                        __builtin_fmaf(x[2], y[2], z[2]), __builtin_fmaf(x[3], y[3], z[3])};
         });
     }
     // a > b ? a : b, so b where one is NaN
@@ -81,7 +87,8 @@ struct ScalarVec {
         return each([&](int i) { return greater(a.quad[i], b.quad[i]); });
     }
     // a <= b ? yes : no
-    INTARSIA_INLINE static ScalarVec if_le(const ScalarVec &a, const ScalarVec &b, const ScalarVec &yes, const ScalarVec &no) {
+    INTARSIA_INLINE static ScalarVec if_le(const ScalarVec &a, const ScalarVec &b, const ScalarVec &yes,
+                                           const ScalarVec &no) {
         return each([&](int i) { return a.quad[i] <= b.quad[i] ? yes.quad[i] : no.quad[i]; });
     }
     // x 2^n where the result is normal; n are the lowest bits of `power` (see exp)

@@ -61,6 +61,7 @@ Step::Step(std::shared_ptr<Partition> partition, std::shared_ptr<KvCache> cache,
     for (SamplerScratch &scratch : scratch_) {
         scratch.weights.reserve(logits_width_);
         scratch.order.reserve(logits_width_);
+        scratch.keys.reserve(logits_width_);
     }
 }
 
