@@ -175,9 +175,10 @@ TEST_P(Linear, EveryWidth) {
     for (const Storage storage : kStorages) {
         for (const uint32_t k : kWidths) {
             for (const uint32_t outputs : kWidths) {
+                ++seed;
                 const uint32_t n = 1 + seed % 5;
                 Problem problem({n, k, {outputs}, Epilogue::STORE, seed % 2 == 0, storage, kStorages[seed % 3 == 0]},
-                                ++seed);
+                                seed);
                 problem.check(kernels(), 1);
                 problem.check(kernels(), 3);
             }

@@ -65,10 +65,17 @@ uint32_t Weights::add(const char *name, uint32_t dtype, const int64_t *dims, uin
             },
             &job);
     }
-    bytes_ += weight.memory.bytes();
+    // The name first, then the weight: where memory for either is refused, nothing has changed.
     const auto id = static_cast<uint32_t>(weights_.size());
-    weights_.push_back(std::move(weight));
-    ids_.emplace(name, id);
+    const uint64_t held = weight.memory.bytes();
+    const auto entry = ids_.emplace(name, id).first;
+    try {
+        weights_.push_back(std::move(weight));
+    } catch (...) {
+        ids_.erase(entry);
+        throw;
+    }
+    bytes_ += held;
     return id;
 }
 

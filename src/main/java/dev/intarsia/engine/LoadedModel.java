@@ -68,6 +68,10 @@ final class LoadedModel implements AutoCloseable {
                 throw new IllegalArgumentException(
                         "cpuTier is " + options.cpuTier() + "; this machine runs " + String.join(", ", cpu.tiers()));
             }
+            if (config.graphs().mode() != options.graphMode()) {
+                tracker.event("graph mode", options.graphMode() + " lowered to " + config.graphs().mode()
+                        + ": compilation " + options.compilation() + " runs op by op and has nothing to record");
+            }
             Device device = own(Device.open(
                     DeviceOptions.cpu().withThreads(options.threads()).withTier(options.cpuTier())));
             Weights weights = own(Weights.create(device, options.precision()));

@@ -10,7 +10,6 @@ import dev.intarsia.piecewise.CaptureLock;
 import dev.intarsia.piecewise.CaptureSizes;
 import dev.intarsia.piecewise.Captures;
 import dev.intarsia.piecewise.CompilationConfig;
-import dev.intarsia.piecewise.CompilationMode;
 import dev.intarsia.piecewise.CompilationState;
 import dev.intarsia.piecewise.CompilationTracker;
 import dev.intarsia.piecewise.Dispatch;
@@ -86,7 +85,7 @@ final class StepRunner implements AutoCloseable {
         }
         try {
             WarmUp.run(
-                    config.mode() == CompilationMode.NONE ? List.of(1) : WarmUp.sizes(config, keys.sizes()),
+                    keys.mode() == GraphMode.NONE ? List.of(1) : WarmUp.sizes(config, keys.sizes()),
                     this::warmUp,
                     tracker);
             Captures.run(keys, this::capture, lock, dispatcher, tracker);
