@@ -19,7 +19,11 @@ final class Interruption {
     /** Makes the signals of this process arrive here. */
     void install() {
         Thread hook = Thread.ofPlatform().name("intarsia-interruption").unstarted(this::request);
-        Runtime.getRuntime().addShutdownHook(hook);
+        try {
+            Runtime.getRuntime().addShutdownHook(hook);
+        } catch (IllegalStateException e) {
+            request(); // the signal came first: the process is on its way out
+        }
     }
 
     /** Whether somebody has asked to stop. */
