@@ -164,6 +164,10 @@ final class LoadedModel implements AutoCloseable {
         return step;
     }
 
+    StepRunner runner() {
+        return runner;
+    }
+
     Generation generation() {
         return generation;
     }

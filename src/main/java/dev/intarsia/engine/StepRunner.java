@@ -28,7 +28,9 @@ import dev.intarsia.runtime.Executable;
 import dev.intarsia.runtime.RecordingInfo;
 import dev.intarsia.runtime.Step;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 
 /**
  * Runs steps: asks the dispatcher how, pads, and walks the pieces, replays them, or replays the whole step. At construction it warms up and
@@ -49,6 +51,7 @@ final class StepRunner implements AutoCloseable {
     private final GraphWrapper whole;
     private final GraphWrapper[] pieces; // of each stage over tokens, null where it cannot be recorded by itself
     private final List<CompilationState.Recorded> recorded = new ArrayList<>();
+    private final Map<BatchDescriptor, dev.intarsia.runtime.Recording> wholeSteps = new HashMap<>();
     private final StepCounts counts;
     private int sequences; // of the step that runs
 
@@ -189,6 +192,23 @@ final class StepRunner implements AutoCloseable {
         return CompilationState.of(config, model.backends(), tracker, keys, dispatcher, recorded);
     }
 
+    /**
+     * Replays the step that the buffers describe with a clock around every kernel.
+     *
+     * @param tokens that a whole step was recorded for, uniform
+     * @return nanoseconds of the slowest thread in each kernel call, sampling being the last
+     * @throws IllegalArgumentException if no whole step of so many tokens was recorded
+     */
+    long[] profile(int tokens, int sequences) {
+        BatchDescriptor batch = dispatcher.dispatch(tokens, true).batch();
+        dev.intarsia.runtime.Recording recording = wholeSteps.get(batch);
+        if (recording == null || batch.tokens() != tokens) {
+            throw new IllegalArgumentException("no whole step of " + tokens + " tokens was recorded");
+        }
+        step.begin(tokens, sequences, batch.requests());
+        return step.profile(recording);
+    }
+
     /** The steps that ran so far. */
     List<Steps> steps() {
         return counts.steps(dispatcher);
@@ -283,6 +303,7 @@ final class StepRunner implements AutoCloseable {
             }
             dev.intarsia.runtime.Recording recording =
                     step.record(executables, indices.stream().mapToInt(Integer::intValue).toArray(), true);
+            wholeSteps.put(batch, recording);
             note(flight, RuntimeMode.FULL, CompilationState.Recorded.WHOLE_STEP, batch, recording.info());
             return new Recording() {
                 @Override

@@ -1,0 +1,54 @@
+package dev.intarsia.bench;
+
+import com.sun.management.ThreadMXBean;
+import dev.intarsia.engine.DecodeStep;
+import dev.intarsia.piecewise.GraphMode;
+import java.lang.management.ManagementFactory;
+import java.util.function.IntSupplier;
+
+/**
+ * What the benchmarks allocate, exactly: the JVM's counter of this one thread, read around 20,000 calls. JMH's {@code -prof
+ * gc} counts every thread, its own too. Fails unless it is nothing.
+ */
+public final class OwnAllocation {
+    private static final int CALLS = 20_000;
+    private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+
+    private OwnAllocation() {}
+
+    public static void main(String[] args) {
+        for (DecodeStep.Model model : DecodeStep.Model.values()) {
+            for (GraphMode graphs : GraphMode.values()) {
+                StepBenchmark benchmark = new StepBenchmark();
+                DecodeStep decode = new DecodeStep();
+                decode.model = model;
+                decode.graphs = graphs;
+                decode.open();
+                measure("step " + model + " " + graphs, () -> benchmark.step(decode));
+                decode.close();
+            }
+        }
+        for (DispatchBenchmark.Compiled compiled : DispatchBenchmark.Compiled.values()) {
+            DispatchBenchmark benchmark = new DispatchBenchmark();
+            benchmark.compiled = compiled;
+            benchmark.compile();
+            measure("dispatch " + compiled, () -> benchmark.dispatch().end());
+        }
+    }
+
+    /** Warms up, then counts. */
+    private static void measure(String name, IntSupplier call) {
+        long bytes = 0;
+        for (int round = 0; round < 5; round++) {
+            long before = THREADS.getCurrentThreadAllocatedBytes();
+            for (int i = 0; i < CALLS; i++) {
+                call.getAsInt();
+            }
+            bytes = THREADS.getCurrentThreadAllocatedBytes() - before;
+        }
+        System.out.println(name + ": " + bytes + " B in " + CALLS + " calls");
+        if (bytes != 0) {
+            throw new IllegalStateException(name + " allocates");
+        }
+    }
+}

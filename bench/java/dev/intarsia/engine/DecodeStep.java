@@ -1,0 +1,155 @@
+package dev.intarsia.engine;
+
+import dev.intarsia.EngineOptions;
+import dev.intarsia.SamplingParams;
+import dev.intarsia.artifact.ArtifactStore;
+import dev.intarsia.checkpoint.Checkpoint;
+import dev.intarsia.checkpoint.ModelConfig;
+import dev.intarsia.model.Families;
+import dev.intarsia.model.ModelBuilder;
+import dev.intarsia.piecewise.CompilationTracker;
+import dev.intarsia.piecewise.GraphMode;
+import dev.intarsia.runtime.Device;
+import dev.intarsia.runtime.DeviceOptions;
+import dev.intarsia.runtime.Dimension;
+import dev.intarsia.runtime.Graph;
+import dev.intarsia.runtime.GraphInput;
+import dev.intarsia.runtime.KvCache;
+import dev.intarsia.runtime.KvOptions;
+import dev.intarsia.runtime.OpKind;
+import dev.intarsia.runtime.Partition;
+import dev.intarsia.runtime.Step;
+import dev.intarsia.runtime.StepOptions;
+import dev.intarsia.runtime.Value;
+import dev.intarsia.runtime.Weights;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import org.openjdk.jmh.annotations.Param;
+import org.openjdk.jmh.annotations.Scope;
+import org.openjdk.jmh.annotations.Setup;
+import org.openjdk.jmh.annotations.State;
+import org.openjdk.jmh.annotations.TearDown;
+
+/**
+ * A sequence that is decoded token by token, as {@code Generation} does it: the engine's own classes, wired as {@code
+ * LoadedModel} wires them, on one thread. In the engine's package, because they are not public. The sequence begins anew
+ * when the model's length is reached.
+ */
+@State(Scope.Thread)
+public class DecodeStep {
+    private static final String CHECKPOINT = "src/test/resources/checkpoints/qwen3-tied"; // 3 layers of width 64
+    private static final SamplingParams GREEDY = SamplingParams.greedy(1);
+
+    /** What is run. */
+    public enum Model {
+        /** The checkpoint. */
+        QWEN3_TIED(3),
+        /** As many pieces, but each has one kernel over one float: what is left when the kernels take no time. */
+        HOLLOW_3(3),
+        /** The same with the pieces of a model of 28 layers, such as Qwen3-0.6B. */
+        HOLLOW_28(28);
+
+        private final int layers;
+
+        Model(int layers) {
+            this.layers = layers;
+        }
+
+        private Partition partition(Checkpoint checkpoint, Weights weights) {
+            try (Graph graph = Graph.create(weights)) {
+                if (this == QWEN3_TIED) {
+                    Families.of(checkpoint.config().architecture()).build(new ModelBuilder(checkpoint, weights, graph));
+                    return graph.split(Set.of(OpKind.ATTENTION));
+                }
+                Value x = graph.empty(Dimension.TOKENS, 1);
+                for (int layer = 0; layer < layers; layer++) {
+                    x = graph.add(graph.siluMul(x, x), x); // the addition in the place of attention
+                }
+                graph.output(graph.selectRows(graph.siluMul(x, x), graph.input(GraphInput.ROWS)));
+                return graph.split(Set.of(OpKind.ADD));
+            }
+        }
+    }
+
+    @Param
+    public Model model;
+
+    /** How a decode step runs: piece by piece, replayed piece by piece, or (the default of engines) replayed as a whole. */
+    @Param({"NONE", "PIECEWISE", "FULL_AND_PIECEWISE"})
+    public GraphMode graphs;
+
+    private final List<AutoCloseable> owned = new ArrayList<>();
+    private StepRunner runner;
+    private Step step;
+    private Generation generation;
+    private int maxModelLen;
+    private int position = -1;
+    private int token = 1;
+
+    @Setup
+    public void open() {
+        try (Checkpoint checkpoint = Checkpoint.open(checkpoint())) {
+            ModelConfig config = checkpoint.config();
+            EngineOptions options = EngineOptions.builder().threads(1).graphMode(graphs).build();
+            EngineConfig engine = EngineConfig.of(options, config, 1L << 30);
+            CompilationTracker tracker = new CompilationTracker();
+            Device device = own(Device.open(DeviceOptions.cpu().withThreads(options.threads())));
+            Weights weights = own(Weights.create(device, options.precision()));
+            Partition partition = own(model.partition(checkpoint, weights));
+            if (partition.info().pieces() != 2 * model.layers + 2) {
+                throw new IllegalStateException(model + " has " + partition.info().pieces() + " pieces");
+            }
+            CompiledModel compiled = own(CompiledModel.compile(
+                    partition, engine.compilation(), engine.maxRows(), ArtifactStore.disabled(), null, tracker));
+            KvCache cache = own(KvCache.create(device, new KvOptions(
+                    options.precision(), config.numLayers(), config.numKvHeads(), config.headDim(), engine.kvBlocks())));
+            step = own(Step.create(partition, cache, new StepOptions(
+                    engine.maxNumBatchedTokens(), engine.maxNumSeqs(), engine.maxRows(), engine.blocksPerSequence())));
+            runner = own(new StepRunner(compiled, step, engine.compilation(), engine.graphs(), tracker));
+            generation = new Generation(runner, step, new BlockPool(engine.kvBlocks()), new int[0], engine);
+            maxModelLen = engine.maxModelLen();
+        }
+        describe();
+        if (runner.run(1, 1, 1, true).mode() != graphs.decode()) {
+            throw new IllegalStateException("the step was not run in mode " + graphs.decode());
+        }
+    }
+
+    /** In the checkout that {@code intarsia.home}, or else the working directory, is part of. */
+    private static Path checkpoint() {
+        Path start = Path.of(System.getProperty("intarsia.home", "")).toAbsolutePath();
+        for (Path at = start; at != null; at = at.getParent()) {
+            if (Files.isDirectory(at.resolve(CHECKPOINT))) {
+                return at.resolve(CHECKPOINT);
+            }
+        }
+        throw new IllegalStateException("neither " + start + " nor a folder above it has " + CHECKPOINT);
+    }
+
+    private <T extends AutoCloseable> T own(T resource) {
+        owned.add(resource);
+        return resource;
+    }
+
+    @TearDown
+    public void close() {
+        CompiledModel.closeAll(owned);
+    }
+
+    /** Writes the next token, its sequence and how to sample into the step's buffers. */
+    public void describe() {
+        position = position + 1 == maxModelLen ? 0 : position + 1;
+        generation.put(0, token, position);
+        generation.describe(GREEDY, 1, 1, position + 1);
+    }
+
+    /** Runs the step and samples; the token is that of the next step. */
+    public int run() {
+        runner.run(1, 1, 1, true);
+        token = step.sampled(0);
+        return token;
+    }
+}
