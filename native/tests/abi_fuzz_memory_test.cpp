@@ -36,14 +36,17 @@ void *operator new(size_t bytes, std::align_val_t alignment) { return allocate(b
 void *operator new[](size_t bytes, std::align_val_t alignment) {
     return allocate(bytes, static_cast<size_t>(alignment));
 }
-void operator delete(void *memory) noexcept { std::free(memory); }
-void operator delete[](void *memory) noexcept { std::free(memory); }
-void operator delete(void *memory, size_t) noexcept { std::free(memory); }
-void operator delete[](void *memory, size_t) noexcept { std::free(memory); }
-void operator delete(void *memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void *memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void *memory, size_t, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void *memory, size_t, std::align_val_t) noexcept { std::free(memory); }
+// Not inlined: the compiler would see free meet what came of operator new, and not that both are ours.
+#define OURS __attribute__((noinline)) void
+OURS operator delete(void *memory) noexcept { std::free(memory); }
+OURS operator delete[](void *memory) noexcept { std::free(memory); }
+OURS operator delete(void *memory, size_t) noexcept { std::free(memory); }
+OURS operator delete[](void *memory, size_t) noexcept { std::free(memory); }
+OURS operator delete(void *memory, std::align_val_t) noexcept { std::free(memory); }
+OURS operator delete[](void *memory, std::align_val_t) noexcept { std::free(memory); }
+OURS operator delete(void *memory, size_t, std::align_val_t) noexcept { std::free(memory); }
+OURS operator delete[](void *memory, size_t, std::align_val_t) noexcept { std::free(memory); }
+#undef OURS
 
 namespace intarsia::fuzz {
 namespace {

@@ -90,9 +90,10 @@ public:
         const uint32_t frozen = wrong ? 0 : p.pieces[piece].frozen;
         const uint32_t lo = frozen != 0 ? r.from(1, frozen) : r.from(1, 12);
         const uint32_t hi = std::max(lo, frozen) + r.of({0u, 0u, 1u, 20u, r.once_in(10) ? (1u << 24) - 64 : 3u});
+        s.next = {};
         Artifact artifact;
         if (!o.executables.empty() && r.once_in(4)) artifact = artifact_of(*r.of(o.executables));
-        const uint32_t measure = r.once_in(8) && hi < 256 ? INTARSIA_COMPILE_MEASURE : 0;
+        const uint32_t measure = r.once_in(40) && hi < 64 ? INTARSIA_COMPILE_MEASURE : 0;
         s.next.wrong |= wrong;
         compile(partition, piece, lo, hi, r.below(2), measure, artifact);
     }
