@@ -13,7 +13,9 @@ namespace intarsia {
 namespace {
 
 constexpr uint32_t kFewRows = 8;      // up to here the weights are streamed once, and there is nothing to choose
-constexpr uint32_t kMeasuredRows = 128; // more give the same order, and take longer
+// More rows and outputs give the same order, and take longer.
+constexpr uint32_t kMeasuredRows = 96;
+constexpr uint32_t kMeasuredOutputs = 2048;
 constexpr int kRuns = 3;
 constexpr double kGain = 0.97; // another choice than the default must be faster by more than the noise
 
@@ -27,7 +29,10 @@ public:
         auto &args = std::get<cpu::LinearArgs>(calls_[0]);
         auto *bytes = reinterpret_cast<std::byte *>(&args);
         uint64_t widest = args.parts[0].weight.k;
-        for (uint32_t i = 0; i < args.part_count; i++) widest = std::max<uint64_t>(widest, args.parts[i].weight.n);
+        for (uint32_t i = 0; i < args.part_count; i++) {
+            args.parts[i].weight.n = std::min(args.parts[i].weight.n, kMeasuredOutputs);
+            widest = std::max<uint64_t>(widest, args.parts[i].weight.n);
+        }
         const uint64_t each = (widest + 64) * n * sizeof(float);
         memory_ = Memory(each * (2 + std::size(args.parts)), "measuring");
         std::byte *at = memory_.data();
