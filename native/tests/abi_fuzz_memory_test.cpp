@@ -28,10 +28,20 @@ void *allocate(size_t bytes, size_t alignment) {
     return memory;
 }
 
+void *allocate_or_null(size_t bytes) noexcept {
+    try {
+        return allocate(bytes, 1);
+    } catch (...) {
+        return nullptr;
+    }
+}
+
 } // namespace
 
 void *operator new(size_t bytes) { return allocate(bytes, 1); }
 void *operator new[](size_t bytes) { return allocate(bytes, 1); }
+void *operator new(size_t bytes, const std::nothrow_t &) noexcept { return allocate_or_null(bytes); }
+void *operator new[](size_t bytes, const std::nothrow_t &) noexcept { return allocate_or_null(bytes); }
 void *operator new(size_t bytes, std::align_val_t alignment) { return allocate(bytes, static_cast<size_t>(alignment)); }
 void *operator new[](size_t bytes, std::align_val_t alignment) {
     return allocate(bytes, static_cast<size_t>(alignment));

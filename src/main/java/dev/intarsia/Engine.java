@@ -4,6 +4,8 @@ import dev.intarsia.checkpoint.GenerationConfig;
 import dev.intarsia.engine.EngineCore;
 import dev.intarsia.inspect.ModelReport;
 import dev.intarsia.piecewise.CompilationState;
+import java.lang.ref.Cleaner;
+import java.lang.ref.Reference;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -13,6 +15,9 @@ import java.util.Objects;
  * A language model inside this JVM. Opening loads and compiles everything; after that any number of threads, virtual ones
  * too, may call it, and the calls take turns. The same prompt, parameters and seed give the same tokens, however the
  * engine was configured to compile and schedule.
+ *
+ * <p>Close it when it is not needed any more. One that is dropped instead, with all its streams, is closed when the
+ * garbage collector finds it, and a warning is logged.
  *
  * {@snippet :
  * try (Engine engine = Engine.open(Path.of("models/holmes"))) {
@@ -25,10 +30,16 @@ import java.util.Objects;
  * {@link EngineClosedException} once the engine is closed.
  */
 public final class Engine implements AutoCloseable {
+    private static final Cleaner CLEANER = Cleaner.create();
+
     private final EngineCore core;
+    private final Dropped dropped;
+    private final Cleaner.Cleanable cleanable;
 
     private Engine(EngineCore core) {
         this.core = core;
+        dropped = new Dropped(core);
+        cleanable = CLEANER.register(this, dropped);
     }
 
     /** Opens a Hugging Face checkpoint directory with the default options. */
@@ -85,18 +96,25 @@ public final class Engine implements AutoCloseable {
 
     /** Continues a text; tokens can be taken as they are sampled. */
     public TokenStream stream(String prompt, SamplingParams params) {
-        return core.submit(
-                core.encode(Objects.requireNonNull(prompt, "prompt")), Objects.requireNonNull(params, "params"));
+        return new Held(
+                core.submit(
+                        core.encode(Objects.requireNonNull(prompt, "prompt")),
+                        Objects.requireNonNull(params, "params")),
+                this);
     }
 
     /** Continues token ids; tokens can be taken as they are sampled. */
     public TokenStream stream(List<Integer> promptTokens, SamplingParams params) {
-        return core.submit(ids(promptTokens), Objects.requireNonNull(params, "params"));
+        return new Held(core.submit(ids(promptTokens), Objects.requireNonNull(params, "params")), this);
     }
 
     /** The logits that follow the last of these tokens: f32, one for each id of the vocabulary. */
     public float[] logits(List<Integer> tokens) {
-        return core.logits(ids(tokens));
+        try {
+            return core.logits(ids(tokens));
+        } finally {
+            Reference.reachabilityFence(this);
+        }
     }
 
     private static int[] ids(List<Integer> tokens) {
@@ -105,7 +123,11 @@ public final class Engine implements AutoCloseable {
 
     /** The ids of a text, with what the tokenizer puts around it. */
     public List<Integer> encode(String text) {
-        return Arrays.stream(core.encode(text)).boxed().toList();
+        try {
+            return Arrays.stream(core.encode(text)).boxed().toList();
+        } finally {
+            Reference.reachabilityFence(this);
+        }
     }
 
     /** What {@code generation_config.json} asks for; temperature 1 where there is none. */
@@ -135,7 +157,11 @@ public final class Engine implements AutoCloseable {
 
     /** What the engine is made of, as it stands now: pieces, executables, recordings, dispatch, and the steps that ran. */
     public ModelReport inspect() {
-        return core.inspect();
+        try {
+            return core.inspect();
+        } finally {
+            Reference.reachabilityFence(this);
+        }
     }
 
     /**
@@ -143,6 +169,8 @@ public final class Engine implements AutoCloseable {
      */
     @Override
     public void close() {
+        dropped.closed();
         core.close();
+        cleanable.clean();
     }
 }

@@ -28,6 +28,7 @@ public final class Json {
     /** Bounds the heap that a document of tiny values takes: a tokenizer of 260,000 entries has 3 million tokens. */
     private static final long MAX_TOKENS = 16_000_000;
     private static final int SHOWN = 80;
+    private static final int REASON_SHOWN = 240;
 
     private static final JsonMapper MAPPER = JsonMapper.builder(JsonFactory.builder()
                     .streamReadConstraints(StreamReadConstraints.builder()
@@ -86,7 +87,7 @@ public final class Json {
     }
 
     private static String reason(JacksonException e) {
-        String message = e.getOriginalMessage().lines().findFirst().orElse("unreadable");
+        String message = printable(e.getOriginalMessage().lines().findFirst().orElse("unreadable"));
         var location = e.getLocation();
         return location == null || location.getLineNr() < 1
                 ? message
@@ -100,7 +101,33 @@ public final class Json {
 
     /** An untrusted value as it may stand in a message. */
     static String show(JsonNode value) {
-        String text = value.toString();
-        return text.length() <= SHOWN ? text : text.substring(0, SHOWN) + "…";
+        return printable(value.toString(), SHOWN);
+    }
+
+    /** An untrusted key as it may stand in a message: as it is, but for what {@link #printable(String)} changes. */
+    static String key(String key) {
+        return printable(key, SHOWN);
+    }
+
+    /** Another library's message, which may hold untrusted text, as it may stand in one of ours. */
+    public static String printable(String message) {
+        return printable(message, REASON_SHOWN);
+    }
+
+    /** Text with the characters escaped that do not show or change how others do, cut off after {@code most} chars. */
+    private static String printable(String text, int most) {
+        StringBuilder shown = new StringBuilder();
+        for (int at = 0; at < text.length(); at = text.offsetByCodePoints(at, 1)) {
+            if (shown.length() >= most) {
+                return shown.append('…').toString();
+            }
+            int c = text.codePointAt(at);
+            switch (Character.getType(c)) {
+                case Character.CONTROL, Character.FORMAT, Character.SURROGATE, Character.LINE_SEPARATOR,
+                        Character.PARAGRAPH_SEPARATOR -> shown.append("\\u%04x".formatted(c));
+                default -> shown.appendCodePoint(c);
+            }
+        }
+        return shown.toString();
     }
 }

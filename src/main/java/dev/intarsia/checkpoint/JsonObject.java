@@ -42,7 +42,8 @@ public final class JsonObject {
     }
 
     public JsonNode require(String key) {
-        return value(key).orElseThrow(() -> new CheckpointException(file + ": " + path + key + " is missing"));
+        return value(key).orElseThrow(
+                () -> new CheckpointException(file + ": " + path + Json.key(key) + " is missing"));
     }
 
     public OptionalInt integer(String key, int min, int max) {
@@ -150,7 +151,7 @@ public final class JsonObject {
         if (!(value instanceof ObjectNode object)) {
             throw wrong(key, value, "an object");
         }
-        return new JsonObject(file, path + key + ".", object);
+        return new JsonObject(file, path + Json.key(key) + ".", object);
     }
 
     /** Removes all keys but these, for readers that pass the document on. */
@@ -165,7 +166,7 @@ public final class JsonObject {
 
     private CheckpointException wrong(String key, JsonNode value, String expected) {
         return new CheckpointException(
-                file + ": " + path + key + " is " + Json.show(value) + " but must be " + expected);
+                file + ": " + path + Json.key(key) + " is " + Json.show(value) + " but must be " + expected);
     }
 
     /** The document as JSON text. */

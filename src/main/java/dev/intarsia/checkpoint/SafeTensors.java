@@ -134,7 +134,8 @@ final class SafeTensors {
             throw error("tensor " + Json.quote(name) + " has " + shape.size() + " dimensions, more than " + MAX_RANK);
         }
         if (offsets.size() != 2 || offsets.get(0) > offsets.get(1)) {
-            throw error("tensor " + Json.quote(name) + " has data_offsets " + offsets
+            throw error("tensor " + Json.quote(name) + " has data_offsets "
+                    + (offsets.size() > MAX_RANK ? "of " + offsets.size() + " numbers" : offsets)
                     + " but they must be its first and last+1 data byte");
         }
         long stored = offsets.get(1) - offsets.get(0);

@@ -15,8 +15,8 @@ final class Shards {
     private static final String SINGLE = "model.safetensors";
     private static final String INDEX = "model.safetensors.index.json";
     private static final long MAX_INDEX = 100_000_000;
-    /** A plain file name: an index must not lead out of its directory. */
-    private static final Pattern SHARD = Pattern.compile("[A-Za-z0-9_][A-Za-z0-9._-]*\\.safetensors");
+    /** A plain file name, no longer than file systems take: an index must not lead out of its directory. */
+    private static final Pattern SHARD = Pattern.compile("[A-Za-z0-9_][A-Za-z0-9._-]{0,240}\\.safetensors");
 
     private Shards() {
     }

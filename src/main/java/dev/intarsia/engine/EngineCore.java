@@ -35,6 +35,7 @@ public final class EngineCore implements AutoCloseable {
     private static final int QUEUE = 1024;
     private static final Request WAKE_UP = new Request(new int[0], SamplingParams.defaults(), 0, true);
 
+    private final Path origin;
     private final BlockingQueue<Request> queue = new ArrayBlockingQueue<>(QUEUE);
     private final Thread thread;
     private final Tokenizer tokenizer; // null if the checkpoint has none
@@ -48,24 +49,26 @@ public final class EngineCore implements AutoCloseable {
     public static EngineCore open(Path directory, EngineOptions options) {
         try (Checkpoint checkpoint = Checkpoint.open(directory)) {
             Tokenizer tokenizer = Files.exists(directory.resolve("tokenizer.json")) ? Tokenizer.open(directory) : null;
-            return new EngineCore(checkpoint, tokenizer, options);
+            return new EngineCore(directory, checkpoint, tokenizer, options);
         }
     }
 
     /** A model of the shape that a {@code config.json} describes, with random weights and no tokenizer. */
     public static EngineCore openRandom(Path config, long seed, EngineOptions options) {
         try (RandomWeights weights = RandomWeights.of(config, seed)) {
-            return new EngineCore(weights, null, options);
+            return new EngineCore(config, weights, null, options);
         }
     }
 
     /**
      * Loads and compiles on the engine's thread; returns when the engine can serve.
      *
+     * @param origin    what was opened
      * @param source    not needed any more then; the caller closes it
      * @param tokenizer closed with the engine; null if there is none
      */
-    private EngineCore(WeightSource source, Tokenizer tokenizer, EngineOptions options) {
+    private EngineCore(Path origin, WeightSource source, Tokenizer tokenizer, EngineOptions options) {
+        this.origin = origin;
         this.tokenizer = tokenizer;
         generation = source.generation();
         CompletableFuture<LoadedModel> loaded = new CompletableFuture<>();
@@ -198,7 +201,16 @@ public final class EngineCore implements AutoCloseable {
         if (tokenizer == null) {
             throw new IntarsiaException("the checkpoint has no tokenizer.json; give the prompt as token ids");
         }
-        return tokenizer.encode(text);
+        try {
+            return tokenizer.encode(text);
+        } catch (IllegalStateException e) { // the tokenizer was closed after the look above
+            throw closed();
+        }
+    }
+
+    /** The checkpoint directory or configuration file that was opened. */
+    public Path origin() {
+        return origin;
     }
 
     public boolean hasTokenizer() {

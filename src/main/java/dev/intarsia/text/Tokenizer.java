@@ -4,6 +4,7 @@ import ai.djl.huggingface.tokenizers.jni.LibUtils;
 import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
 import dev.intarsia.CheckpointException;
 import dev.intarsia.IntarsiaException;
+import dev.intarsia.checkpoint.Json;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.BitSet;
@@ -58,7 +59,8 @@ public final class Tokenizer implements AutoCloseable {
         try {
             handle = TokenizersLibrary.LIB.createTokenizerFromString(json);
         } catch (RuntimeException e) {
-            throw new CheckpointException(file.file() + ": the tokenizer library refuses it: " + e.getMessage(), e);
+            throw new CheckpointException(file.file() + ": the tokenizer library refuses it: "
+                    + Json.printable(e.getMessage()), e);
         }
         try {
             return new Tokenizer(file, handle);
@@ -116,7 +118,8 @@ public final class Tokenizer implements AutoCloseable {
                 TokenizersLibrary.LIB.deleteEncoding(encoding);
             }
         } catch (RuntimeException e) {
-            throw new CheckpointException(file + ": the tokenizer library cannot encode: " + e.getMessage(), e);
+            throw new CheckpointException(file + ": the tokenizer library cannot encode: "
+                    + Json.printable(e.getMessage()), e);
         }
     }
 
@@ -157,7 +160,8 @@ public final class Tokenizer implements AutoCloseable {
         } catch (IllegalStateException e) {
             throw e;
         } catch (RuntimeException e) {
-            throw new CheckpointException(file + ": the tokenizer library cannot decode: " + e.getMessage(), e);
+            throw new CheckpointException(file + ": the tokenizer library cannot decode: "
+                    + Json.printable(e.getMessage()), e);
         }
     }
 
