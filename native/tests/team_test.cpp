@@ -193,6 +193,7 @@ TEST(Team, SleepsBetweenRuns) {
 }
 
 TEST(Team, LeavesNoThreadBehind) {
+    { Team first(2); } // a sanitizer starts a thread of its own with the first of the process
     const size_t before = tasks();
     for (int i = 0; i < 200; ++i) {
         Team team(1 + static_cast<uint32_t>(i) % 6);
