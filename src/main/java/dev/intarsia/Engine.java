@@ -7,13 +7,19 @@ import dev.intarsia.piecewise.CompilationState;
 import java.lang.ref.Cleaner;
 import java.lang.ref.Reference;
 import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Objects;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Flow;
 
 /**
  * A language model inside this JVM. Opening loads and compiles everything; after that any number of threads, virtual ones
- * too, may call it, and the calls take turns. The same prompt, parameters and seed give the same tokens, however the
+ * too, may call it, and their requests share steps. The same prompt, parameters and seed give the same tokens, however the
  * engine was configured to compile and schedule.
  *
  * <p>Close it when it is not needed any more. One that is dropped instead, with all its streams, is closed when the
@@ -26,7 +32,7 @@ import java.util.Objects;
  * }
  * }
  *
- * <p>Every method but {@link #info()}, {@link #compilation()}, {@link #hasTokenizer()}, {@link #defaultSamplingParams()} and {@link #close()} throws
+ * <p>Every method but {@link #info()}, {@link #compilation()}, {@link #hasTokenizer()}, {@link #defaultSamplingParams()}, {@link #stats()} and {@link #close()} throws
  * {@link EngineClosedException} once the engine is closed.
  */
 public final class Engine implements AutoCloseable {
@@ -77,35 +83,112 @@ public final class Engine implements AutoCloseable {
 
     /** Continues a text as the checkpoint asks to be sampled; waits for the end. */
     public Completion generate(String prompt) {
-        return generate(prompt, defaultSamplingParams());
+        return generate(GenerationRequest.builder(prompt).build());
     }
 
-    /**
-     * Continues a text; waits for the end. An interrupt cancels it and throws {@link IntarsiaException}.
-     *
-     * @throws IllegalArgumentException if the prompt is empty or longer than the engine's maxModelLen allows
-     */
+    /** Continues a text; waits for the end. */
     public Completion generate(String prompt, SamplingParams params) {
-        return stream(prompt, params).completion();
+        return generate(GenerationRequest.of(prompt, params));
     }
 
     /** Continues token ids, which need no tokenizer; waits for the end. */
     public Completion generate(List<Integer> promptTokens, SamplingParams params) {
-        return stream(promptTokens, params).completion();
+        return generate(GenerationRequest.of(promptTokens, params));
+    }
+
+    /**
+     * Continues a prompt; waits for the end. An interrupt cancels it and throws {@link IntarsiaException}.
+     *
+     * @throws IllegalArgumentException if the prompt is empty or longer than the engine's maxModelLen allows
+     * @throws QueueFullException if too many requests wait already
+     */
+    public Completion generate(GenerationRequest request) {
+        return open(request).completion();
+    }
+
+    /**
+     * Continues many prompts and waits for the end of all; they share steps, as any requests do. There may be more of them than the queue has places:
+     * the rest waits here. If one fails, or the thread is interrupted, the others are cancelled.
+     *
+     * @return the completions in the order of the requests
+     * @throws IllegalArgumentException if a prompt is empty or longer than the engine's maxModelLen allows
+     * @throws QueueFullException if others hold every place of the queue
+     */
+    public List<Completion> generateAll(List<GenerationRequest> requests) {
+        List<Completion> completions = new ArrayList<>(Collections.nCopies(requests.size(), null));
+        ArrayDeque<TokenStream> open = new ArrayDeque<>();
+        int done = 0;
+        try {
+            for (GenerationRequest request : requests) {
+                while (true) {
+                    try {
+                        open.add(open(request));
+                        break;
+                    } catch (QueueFullException full) {
+                        if (open.isEmpty()) {
+                            throw full;
+                        }
+                        completions.set(done++, open.remove().completion());
+                    }
+                }
+            }
+            while (!open.isEmpty()) {
+                completions.set(done++, open.remove().completion());
+            }
+            return Collections.unmodifiableList(completions);
+        } finally {
+            open.forEach(TokenStream::close);
+        }
     }
 
     /** Continues a text; tokens can be taken as they are sampled. */
     public TokenStream stream(String prompt, SamplingParams params) {
-        return new Held(
-                core.submit(
-                        core.encode(Objects.requireNonNull(prompt, "prompt")),
-                        Objects.requireNonNull(params, "params")),
-                this);
+        return stream(GenerationRequest.of(prompt, params));
     }
 
     /** Continues token ids; tokens can be taken as they are sampled. */
     public TokenStream stream(List<Integer> promptTokens, SamplingParams params) {
-        return new Held(core.submit(ids(promptTokens), Objects.requireNonNull(params, "params")), this);
+        return stream(GenerationRequest.of(promptTokens, params));
+    }
+
+    /**
+     * Continues a prompt; tokens can be taken as they are sampled. Closing the stream cancels the rest. The engine does not wait for whoever reads: what
+     * was sampled is kept until it is taken.
+     *
+     * @throws IllegalArgumentException if the prompt is empty or longer than the engine's maxModelLen allows
+     * @throws QueueFullException if too many requests wait already
+     */
+    public TokenStream stream(GenerationRequest request) {
+        return open(request);
+    }
+
+    /**
+     * Continues a prompt in the background. Cancelling the future, or completing it otherwise, cancels the request. It fails with {@link
+     * EngineClosedException} if the engine is closed meanwhile. What depends on it runs on a virtual thread.
+     *
+     * @throws IllegalArgumentException if the prompt is empty or longer than the engine's maxModelLen allows
+     * @throws QueueFullException if too many requests wait already
+     */
+    public CompletableFuture<Completion> submit(GenerationRequest request) {
+        return Submission.of(open(request));
+    }
+
+    /**
+     * Continues a prompt anew for each subscriber, which gets as many tokens as it asks for, when it asks, on a virtual thread. What {@link #stream} would
+     * throw it gets as an error. A subscriber that throws cancels its request.
+     */
+    public Flow.Publisher<Token> publish(GenerationRequest request) {
+        Objects.requireNonNull(request, "request");
+        return new Publication(() -> open(request));
+    }
+
+    private TokenStream open(GenerationRequest request) {
+        return new Held(core.submit(request, request.params().orElseGet(this::defaultSamplingParams)), this);
+    }
+
+    /** What the engine does now and has done since it was opened. */
+    public EngineStats stats() {
+        return core.stats();
     }
 
     /** The logits that follow the last of these tokens: f32, one for each id of the vocabulary. */
@@ -162,6 +245,19 @@ public final class Engine implements AutoCloseable {
         } finally {
             Reference.reachabilityFence(this);
         }
+    }
+
+    /**
+     * Takes no more requests, waits until those that it has taken are done, but not longer than {@code grace}, and then does what {@link #close()}
+     * does. An interrupt ends the waiting.
+     *
+     * @return whether every request came to its own end
+     */
+    public boolean shutdown(Duration grace) {
+        dropped.closed();
+        boolean drained = core.drain(grace);
+        close();
+        return drained;
     }
 
     /**

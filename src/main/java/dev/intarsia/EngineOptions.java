@@ -16,6 +16,7 @@ import java.util.Objects;
  * @param maxNumBatchedTokens most tokens of one step; longer prompts are cut into steps. 2048 by default, never above
  *     {@code maxModelLen * maxNumSeqs}
  * @param maxNumSeqs most sequences of one step; 64 by default
+ * @param maxQueued most requests that wait for their first step; one more is refused with {@link QueueFullException}. 1024 by default
  * @param threads threads of the kernels, 1..256; 0 = what affinity and cgroup allow
  * @param cpuTier instruction-set tier such as {@code "scalar"} or {@code "avx2"}; empty = {@code INTARSIA_CPU_TIER} of the
  *     environment, else the best of this machine
@@ -34,6 +35,7 @@ public record EngineOptions(
         int maxModelLen,
         int maxNumBatchedTokens,
         int maxNumSeqs,
+        int maxQueued,
         int threads,
         String cpuTier,
         List<Integer> compileRanges,
@@ -59,6 +61,7 @@ public record EngineOptions(
         Check.range("maxModelLen", maxModelLen, 0, 1 << 24);
         Check.range("maxNumBatchedTokens", maxNumBatchedTokens, 1, 1 << 20);
         Check.range("maxNumSeqs", maxNumSeqs, 1, 1 << 16);
+        Check.range("maxQueued", maxQueued, 1, 1 << 20);
         Check.range("threads", threads, 0, 256);
         compileRanges = List.copyOf(compileRanges);
         compileSizes = List.copyOf(compileSizes);
@@ -84,6 +87,7 @@ public record EngineOptions(
         private int maxModelLen;
         private int maxNumBatchedTokens = 2048;
         private int maxNumSeqs = 64;
+        private int maxQueued = 1024;
         private int threads;
         private String cpuTier = "";
         private List<Integer> compileRanges = List.of();
@@ -114,6 +118,11 @@ public record EngineOptions(
 
         public Builder maxNumSeqs(int value) {
             maxNumSeqs = value;
+            return this;
+        }
+
+        public Builder maxQueued(int value) {
+            maxQueued = value;
             return this;
         }
 
@@ -174,6 +183,7 @@ public record EngineOptions(
                     maxModelLen,
                     maxNumBatchedTokens,
                     maxNumSeqs,
+                    maxQueued,
                     threads,
                     cpuTier,
                     compileRanges,

@@ -1,15 +1,21 @@
 package dev.intarsia;
 
+import java.lang.ref.Cleaner;
 import java.lang.ref.Reference;
 
-/** A stream that keeps its engine from being dropped for as long as somebody may read it. */
+/**
+ * A stream that keeps its engine from being dropped for as long as somebody may read it, and that cancels its completion when it is dropped itself.
+ */
 final class Held implements TokenStream {
+    private static final Cleaner CLEANER = Cleaner.create();
+
     private final TokenStream stream;
     private final Engine engine;
 
     Held(TokenStream stream, Engine engine) {
         this.stream = stream;
         this.engine = engine;
+        CLEANER.register(this, stream::close);
     }
 
     @Override
@@ -17,7 +23,7 @@ final class Held implements TokenStream {
         try {
             return stream.hasNext();
         } finally {
-            Reference.reachabilityFence(engine);
+            held();
         }
     }
 
@@ -26,7 +32,7 @@ final class Held implements TokenStream {
         try {
             return stream.next();
         } finally {
-            Reference.reachabilityFence(engine);
+            held();
         }
     }
 
@@ -35,12 +41,19 @@ final class Held implements TokenStream {
         try {
             return stream.completion();
         } finally {
-            Reference.reachabilityFence(engine);
+            held();
         }
     }
 
     @Override
     public void close() {
         stream.close();
+        held();
+    }
+
+    /** Neither this nor the engine was dropped up to here. */
+    private void held() {
+        Reference.reachabilityFence(engine);
+        Reference.reachabilityFence(this);
     }
 }

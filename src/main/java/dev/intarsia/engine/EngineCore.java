@@ -3,7 +3,10 @@ package dev.intarsia.engine;
 import dev.intarsia.EngineClosedException;
 import dev.intarsia.EngineInfo;
 import dev.intarsia.EngineOptions;
+import dev.intarsia.EngineStats;
+import dev.intarsia.GenerationRequest;
 import dev.intarsia.IntarsiaException;
+import dev.intarsia.QueueFullException;
 import dev.intarsia.SamplingParams;
 import dev.intarsia.TokenStream;
 import dev.intarsia.checkpoint.Checkpoint;
@@ -17,12 +20,12 @@ import dev.intarsia.text.IncrementalDecoder;
 import dev.intarsia.text.Tokenizer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ThreadLocalRandom;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
@@ -32,17 +35,18 @@ import java.util.concurrent.atomic.AtomicInteger;
 public final class EngineCore implements AutoCloseable {
     private static final System.Logger LOG = System.getLogger("dev.intarsia");
     private static final AtomicInteger COUNT = new AtomicInteger();
-    private static final int QUEUE = 1024;
     private static final Request WAKE_UP = new Request(new int[0], SamplingParams.defaults(), 0, true);
 
     private final Path origin;
-    private final BlockingQueue<Request> queue = new ArrayBlockingQueue<>(QUEUE);
+    private final Meters meters = new Meters();
+    private final BlockingQueue<Request> queue;
     private final Thread thread;
     private final Tokenizer tokenizer; // null if the checkpoint has none
     private final GenerationConfig generation;
     private final EngineInfo info;
     private final LoadedModel model;
     private volatile boolean closing;
+    private volatile boolean draining;
     private volatile Throwable broken;
 
     /** A checkpoint directory, with its tokenizer if it has one. */
@@ -71,6 +75,7 @@ public final class EngineCore implements AutoCloseable {
         this.origin = origin;
         this.tokenizer = tokenizer;
         generation = source.generation();
+        queue = new ArrayBlockingQueue<>(options.maxQueued());
         CompletableFuture<LoadedModel> loaded = new CompletableFuture<>();
         thread = Thread.ofPlatform()
                 .name("intarsia-engine-" + COUNT.incrementAndGet())
@@ -113,6 +118,7 @@ public final class EngineCore implements AutoCloseable {
 
     /** What the request itself brought about ends it alone; an Error ends the engine. */
     private void serve(LoadedModel opened, Request request) {
+        meters.running.set(1);
         try {
             IncrementalDecoder decoder =
                     tokenizer == null || request.logitsOnly() ? null : new IncrementalDecoder(tokenizer);
@@ -122,11 +128,14 @@ public final class EngineCore implements AutoCloseable {
                 }
                 return request.cancelled();
             });
+            request.count(meters);
         } catch (RuntimeException failure) {
             request.fail(failure);
         } catch (Error failure) {
             request.fail(failure);
             throw failure;
+        } finally {
+            meters.running.set(0);
         }
     }
 
@@ -145,7 +154,9 @@ public final class EngineCore implements AutoCloseable {
     // -------------------------------------------------------------------------------------------------------- any thread
 
     /** @throws EngineClosedException if the engine is closed */
-    public TokenStream submit(int[] prompt, SamplingParams params) {
+    public TokenStream submit(GenerationRequest asked, SamplingParams params) {
+        int[] prompt = asked.text().map(this::encode).orElseGet(
+                () -> asked.tokens().stream().mapToInt(Integer::intValue).toArray());
         checkPrompt(prompt, info.maxModelLen() - 1);
         return enqueue(new Request(
                 prompt, params, params.seed().orElseGet(() -> ThreadLocalRandom.current().nextLong()), false));
@@ -158,20 +169,41 @@ public final class EngineCore implements AutoCloseable {
     }
 
     private Request enqueue(Request request) {
+        if (closing || draining) {
+            throw closed();
+        }
+        if (!queue.offer(request)) {
+            meters.rejected.incrementAndGet();
+            throw new QueueFullException(queue.size());
+        }
+        meters.accepted.incrementAndGet();
+        if (closing) { // the loop may have looked at the queue for the last time before this request was in it
+            failWaiting();
+        }
+        return request;
+    }
+
+    public EngineStats stats() {
+        meters.waiting.set(queue.size());
+        return meters.stats(info.kvBlocks());
+    }
+
+    /** Takes nothing more and waits for what was taken; returns whether all of it ended by itself. */
+    public boolean drain(Duration grace) {
+        draining = true;
+        long end = System.nanoTime() + grace.toNanos();
         try {
-            while (!closing) {
-                if (queue.offer(request, 100, TimeUnit.MILLISECONDS)) {
-                    if (closing) { // the loop may have looked at the queue for the last time before this request was in it
-                        failWaiting();
-                    }
-                    return request;
+            while (!queue.isEmpty() || meters.running.get() > 0) {
+                if (System.nanoTime() >= end || closing) {
+                    return false;
                 }
+                Thread.sleep(1);
             }
+            return true;
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
-            throw new IntarsiaException("interrupted while waiting for a place in the engine's queue", e);
+            return false;
         }
-        throw closed();
     }
 
     private void checkPrompt(int[] prompt, int most) {

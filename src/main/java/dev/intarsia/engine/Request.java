@@ -13,6 +13,8 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.NoSuchElementException;
+import java.util.Optional;
+import java.util.OptionalInt;
 
 /**
  * One completion on its way: the engine's thread puts tokens in, the caller takes them out. The engine never waits for the caller.
@@ -80,21 +82,25 @@ final class Request implements TokenStream {
         }
         tokens.add(id);
         text.append(newText);
-        ready.add(new Token(id, newText));
+        ready.add(new Token(0, id, newText, Optional.empty()));
         notifyAll();
     }
 
     /** @param tail text that was held back */
     synchronized void finish(FinishReason reason, String tail) {
         text.append(tail);
+        if (!tail.isEmpty()) {
+            ready.add(new Token(0, Token.NONE, tail, Optional.empty()));
+        }
         Duration queued = Duration.ofNanos(started - submitted);
         Duration prefill = Duration.ofNanos(tokens.isEmpty() ? System.nanoTime() - started : firstToken - started);
         Duration decode = Duration.ofNanos(tokens.isEmpty() ? 0 : lastToken - firstToken);
         completion = new Completion(
-                text.toString(),
-                tokens,
                 Arrays.stream(prompt).boxed().toList(),
-                reason,
+                List.of(new Completion.Output(
+                        text.toString(), tokens, reason, Optional.empty(), OptionalInt.empty(), List.of())),
+                0,
+                List.of(),
                 new Completion.Timings(queued, prefill, decode));
         notifyAll();
     }
@@ -102,6 +108,17 @@ final class Request implements TokenStream {
     synchronized void finishWithLogits(float[] values) {
         logits = values;
         finish(FinishReason.LENGTH, "");
+    }
+
+    /** The end of a request that ended without failure. */
+    synchronized void count(Meters meters) {
+        (completion.finishReason() == FinishReason.CANCELLED ? meters.cancelled : meters.finished).incrementAndGet();
+        meters.promptTokens.addAndGet(prompt.length);
+        meters.generatedTokens.addAndGet(tokens.size());
+        meters.queue.add(started - submitted);
+        if (!tokens.isEmpty()) {
+            meters.firstToken.add(firstToken - submitted);
+        }
     }
 
     synchronized void fail(Throwable cause) {
