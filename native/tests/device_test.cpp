@@ -281,8 +281,13 @@ TEST(Device, AgreesWithTheKernelAboutTheTiers) {
         return flags.find(" " + std::string(flag) + " ") != std::string::npos;
     };
     std::string expected = "scalar";
+    [[maybe_unused]] const bool avx2 = has("avx2") && has("fma") && has("f16c");
 #if defined(INTARSIA_TIER_AVX2)
-    if (has("avx2") && has("fma") && has("f16c")) expected = "avx2 scalar";
+    if (avx2) expected = "avx2 " + expected;
+#endif
+#if defined(INTARSIA_TIER_AVX512)
+    if (avx2 && has("avx512f") && has("avx512bw") && has("avx512vl") && has("avx512dq") && has("avx512_vnni"))
+        expected = "avx512 " + expected;
 #endif
     EXPECT_EQ(supported_tiers(), expected);
     EXPECT_STREQ(select_kernels("scalar").tier, "scalar");

@@ -17,6 +17,7 @@
 
 #include "cpu/args.h"
 #include "cpu/vec_scalar.h"
+#include "runtime/device.h"
 
 #include "cpu/math.h"
 
@@ -45,15 +46,12 @@ private:
 };
 
 // The kernels of a tier by name, null if this build or machine lacks it.
-inline const cpu::Kernels *kernels_of(const std::string &tier) {
-    if (tier == "scalar") {
-        return &cpu::kScalarKernels;
+inline const cpu::Kernels *kernels_of(const std::string &name) {
+    for (const Tier &tier : build_tiers()) {
+        if (tier.supported && name == tier.kernels->tier) {
+            return tier.kernels;
+        }
     }
-#if defined(INTARSIA_TIER_AVX2)
-    if (tier == "avx2" && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-        return &cpu::kAvx2Kernels;
-    }
-#endif
     return nullptr;
 }
 
@@ -73,7 +71,7 @@ private:
 };
 
 #define INTARSIA_EVERY_TIER(suite)                                                                                     \
-    INSTANTIATE_TEST_SUITE_P(Tier, suite, testing::Values("scalar", "avx2"),                                           \
+    INSTANTIATE_TEST_SUITE_P(Tier, suite, testing::Values("scalar", "avx2", "avx512"),                                           \
                              [](const auto &info) { return std::string(info.param); })
 
 // All shares of a kernel call, the last one first.

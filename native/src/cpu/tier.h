@@ -1,6 +1,6 @@
 // Rules of the kernel headers (all of src/cpu but args.h and pack.h).
 //
-// A tier is a class of 16 f32 lanes (vec_scalar.h, vec_avx2.h), and the kernels are templates over it, each written
+// A tier is a class of 16 f32 lanes (vec_scalar.h, vec_avx2.h, vec_avx512.h), and the kernels are templates over it, each written
 // once: tiers give the same bits because they are the same code. A tier file includes its class and then the kernels,
 // and is compiled for its instruction set. Everything here lives in the anonymous namespace, and nothing uses inline
 // functions or containers of the standard library: a function merged by the linker from differently compiled files

@@ -6,7 +6,7 @@
 
 #include "runtime/error.h"
 
-#if defined(INTARSIA_TIER_AVX2)
+#if defined(__x86_64__)
 #include <cpuid.h>
 #endif
 
@@ -16,18 +16,29 @@ namespace {
 
 constexpr const char *kTierVariable = "INTARSIA_CPU_TIER";
 
-#if defined(INTARSIA_TIER_AVX2)
-// AVX2 with FMA and the conversions of f16. The compiler's look at cpuid asks too whether the system saves the
-// registers.
-bool runs_avx2() {
+#if defined(__x86_64__)
+// AVX2 with FMA and the conversions of f16. The compiler's look at cpuid asks too, by xgetbv, whether the system saves
+// the registers, here and below.
+[[maybe_unused]] bool runs_avx2() {
     unsigned a = 0, b = 0, c = 0, d = 0;
     const bool f16c = __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && f16c;
 }
+
+[[maybe_unused]] bool runs_avx512() {
+    return runs_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vnni");
+}
 #endif
+
+} // namespace
 
 std::span<const Tier> build_tiers() {
     static const Tier tiers[] = {
+#if defined(INTARSIA_TIER_AVX512)
+        {&cpu::kAvx512Kernels, runs_avx512()},
+#endif
 #if defined(INTARSIA_TIER_AVX2)
         {&cpu::kAvx2Kernels, runs_avx2()},
 #endif
@@ -35,6 +46,8 @@ std::span<const Tier> build_tiers() {
     };
     return tiers;
 }
+
+namespace {
 
 std::string names(std::span<const Tier> tiers) {
     std::string text;

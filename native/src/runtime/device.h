@@ -12,19 +12,21 @@
 
 namespace intarsia {
 
-// Instruction-set tiers this machine runs, best first, separated by blanks: "avx2 scalar".
+// Instruction-set tiers this machine runs, best first, separated by blanks: "avx512 avx2 scalar".
 std::string supported_tiers();
 
 // Kernels of a tier by name; "" takes INTARSIA_CPU_TIER of the environment, else the best. Fails with
 // INTARSIA_UNSUPPORTED naming the tier, who asked for it, and those supported.
 const cpu::Kernels &select_kernels(const std::string &tier);
 
-// The choice itself: `tiers` are those of the build, best first and the last always supported; `environment` may be
-// null.
+// The tiers of the build, best first and the last always supported.
 struct Tier {
     const cpu::Kernels *kernels;
     bool supported; // by this machine
 };
+std::span<const Tier> build_tiers();
+
+// The choice itself: of tiers like those of build_tiers(); `environment` may be null.
 const cpu::Kernels &select_kernels(const std::string &tier, const char *environment, std::span<const Tier> tiers);
 
 // The CPU is number 0; CUDA is number 1, whether it can be used or not.
