@@ -19,13 +19,16 @@ public final class OwnAllocation {
     public static void main(String[] args) {
         for (DecodeStep.Model model : DecodeStep.Model.values()) {
             for (GraphMode graphs : GraphMode.values()) {
-                StepBenchmark benchmark = new StepBenchmark();
-                DecodeStep decode = new DecodeStep();
-                decode.model = model;
-                decode.graphs = graphs;
-                decode.open();
-                measure("step " + model + " " + graphs, () -> benchmark.step(decode));
-                decode.close();
+                for (int sequences : model == DecodeStep.Model.QWEN3_TIED ? new int[] {1} : new int[] {1, 64}) {
+                    StepBenchmark benchmark = new StepBenchmark();
+                    DecodeStep decode = new DecodeStep();
+                    decode.model = model;
+                    decode.graphs = graphs;
+                    decode.sequences = sequences;
+                    decode.open();
+                    measure("step " + model + " " + graphs + " " + sequences, () -> benchmark.step(decode));
+                    decode.close();
+                }
             }
         }
         for (DispatchBenchmark.Compiled compiled : DispatchBenchmark.Compiled.values()) {

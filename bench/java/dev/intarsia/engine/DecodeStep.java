@@ -34,14 +34,14 @@ import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 
 /**
- * A sequence that is decoded token by token, as {@code Generation} does it: the engine's own classes, wired as {@code
- * LoadedModel} wires them, on one thread. In the engine's package, because they are not public. The sequence begins anew
- * when the model's length is reached.
+ * Sequences that are decoded token by token: the engine's own classes, wired as {@code LoadedModel} wires them, on one thread. In the engine's package,
+ * because they are not public. The sequences begin anew when the model's length is reached.
  */
 @State(Scope.Thread)
 public class DecodeStep {
     private static final String CHECKPOINT = "src/test/resources/checkpoints/qwen3-tied"; // 3 layers of width 64
-    private static final SamplingParams GREEDY = SamplingParams.greedy(1);
+    private static final SamplingParams GREEDY =
+            SamplingParams.greedy(Integer.MAX_VALUE).toBuilder().ignoreEos(true).build();
 
     /** What is run. */
     public enum Model {
@@ -81,13 +81,17 @@ public class DecodeStep {
     @Param({"NONE", "PIECEWISE", "FULL_AND_PIECEWISE"})
     public GraphMode graphs;
 
+    /** How many share the step. */
+    @Param({"1", "64"})
+    public int sequences;
+
     private final List<AutoCloseable> owned = new ArrayList<>();
     private StepRunner runner;
     private Step step;
-    private Generation generation;
+    private StepLoop loop;
+    private final List<Sequence> decoded = new ArrayList<>();
     private int maxModelLen;
-    private int position = -1;
-    private int token = 1;
+    private int length = 1;
 
     @Setup
     public void open() {
@@ -109,13 +113,18 @@ public class DecodeStep {
             step = own(Step.create(partition, cache, new StepOptions(
                     engine.maxNumBatchedTokens(), engine.maxNumSeqs(), engine.maxRows(), engine.blocksPerSequence())));
             runner = own(new StepRunner(compiled, step, engine.compilation(), engine.graphs(), tracker));
-            generation = new Generation(runner, step, new BlockPool(engine.kvBlocks()), new int[0], engine);
+            PrefixCache prefixes = new PrefixCache(engine.kvBlocks());
+            Scheduler scheduler = new Scheduler(engine.limits(), new KvBlocks(engine.kvBlocks(), prefixes), prefixes);
             maxModelLen = engine.maxModelLen();
+            loop = new StepLoop(scheduler, runner, step, new int[0], maxModelLen, new Meters(), ended -> {});
         }
-        describe();
-        if (runner.run(1, 1, 1, true).mode() != graphs.decode()) {
-            throw new IllegalStateException("the step was not run in mode " + graphs.decode());
+        for (int i = 0; i < sequences; i++) {
+            Request request = new Request(
+                    new Request.Asked(new int[] {i + 1}, GREEDY, 0, Request.NEVER, new long[2], false, false), i, 0);
+            decoded.add(request.sequences[0]);
+            loop.add(request);
         }
+        step();
     }
 
     /** In the checkout that {@code intarsia.home}, or else the working directory, is part of. */
@@ -139,17 +148,22 @@ public class DecodeStep {
         CompiledModel.closeAll(owned);
     }
 
-    /** Writes the next token, its sequence and how to sample into the step's buffers. */
-    public void describe() {
-        position = position + 1 == maxModelLen ? 0 : position + 1;
-        generation.put(0, token, position);
-        generation.describe(GREEDY, 1, 1, position + 1);
+    /** One step of the loop: planned, written, run, sampled and taken. Returns the token of the first sequence. */
+    public int step() {
+        if (++length == maxModelLen) {
+            decoded.forEach(DecodeStep::rewind);
+            length = 2;
+        }
+        loop.step();
+        Sequence first = decoded.getFirst();
+        return first.tokens[first.length - 1];
     }
 
-    /** Runs the step and samples; the token is that of the next step. */
-    public int run() {
-        runner.run(1, 1, 1, true);
-        token = step.sampled(0);
-        return token;
+    /** Back to the prompt, with the blocks that it has. */
+    private static void rewind(Sequence sequence) {
+        sequence.length = sequence.promptLength();
+        sequence.computed = 0;
+        sequence.hashed = 0;
+        sequence.committed = 0;
     }
 }

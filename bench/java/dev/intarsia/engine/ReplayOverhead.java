@@ -72,7 +72,10 @@ public final class ReplayOverhead {
         try (RandomWeights weights = RandomWeights.of(config, 1)) {
             LoadedModel model = LoadedModel.open(weights, options);
             SamplingParams params = SamplingParams.greedy(4).toBuilder().ignoreEos(true).build();
-            model.generation().run(new Request(new int[CONTEXT], params, 0, false), null, () -> false);
+            StepLoop loop = model.loop(new Meters(), ended -> {});
+            loop.add(new Request(
+                    new Request.Asked(new int[CONTEXT], params, 0, Request.NEVER, new long[2], false, false), 0, 0));
+            while (loop.step()) {}
             return model;
         }
     }

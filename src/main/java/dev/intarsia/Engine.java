@@ -103,7 +103,7 @@ public final class Engine implements AutoCloseable {
      * @throws QueueFullException if too many requests wait already
      */
     public Completion generate(GenerationRequest request) {
-        return open(request).completion();
+        return open(request, false).completion();
     }
 
     /**
@@ -122,7 +122,7 @@ public final class Engine implements AutoCloseable {
             for (GenerationRequest request : requests) {
                 while (true) {
                     try {
-                        open.add(open(request));
+                        open.add(open(request, false));
                         break;
                     } catch (QueueFullException full) {
                         if (open.isEmpty()) {
@@ -159,7 +159,7 @@ public final class Engine implements AutoCloseable {
      * @throws QueueFullException if too many requests wait already
      */
     public TokenStream stream(GenerationRequest request) {
-        return open(request);
+        return open(request, true);
     }
 
     /**
@@ -170,7 +170,7 @@ public final class Engine implements AutoCloseable {
      * @throws QueueFullException if too many requests wait already
      */
     public CompletableFuture<Completion> submit(GenerationRequest request) {
-        return Submission.of(open(request));
+        return Submission.of(open(request, false));
     }
 
     /**
@@ -179,11 +179,11 @@ public final class Engine implements AutoCloseable {
      */
     public Flow.Publisher<Token> publish(GenerationRequest request) {
         Objects.requireNonNull(request, "request");
-        return new Publication(() -> open(request));
+        return new Publication(() -> open(request, true));
     }
 
-    private TokenStream open(GenerationRequest request) {
-        return new Held(core.submit(request, request.params().orElseGet(this::defaultSamplingParams)), this);
+    private TokenStream open(GenerationRequest request, boolean streamed) {
+        return new Held(core.submit(request, request.params().orElseGet(this::defaultSamplingParams), streamed), this);
     }
 
     /** What the engine does now and has done since it was opened. */

@@ -17,6 +17,11 @@ import java.util.Objects;
  *     {@code maxModelLen * maxNumSeqs}
  * @param maxNumSeqs most sequences of one step; 64 by default
  * @param maxQueued most requests that wait for their first step; one more is refused with {@link QueueFullException}. 1024 by default
+ * @param schedulingPolicy which of the requests that wait goes first; {@link SchedulingPolicy#FCFS} by default
+ * @param longPrefillTokenThreshold most tokens of one prompt in a step, so that long prompts leave room for others; 0 = as many as fit, the default
+ * @param kvCacheBytes memory of the KV cache, rounded down to whole blocks of 16 positions; 0 = what maxNumSeqs sequences of maxModelLen need, at
+ *     most a quarter of the free memory
+ * @param enablePrefixCaching whether a prompt that begins as an earlier one did takes over its keys and values; true by default
  * @param threads threads of the kernels, 1..256; 0 = what affinity and cgroup allow
  * @param cpuTier instruction-set tier such as {@code "scalar"} or {@code "avx2"}; empty = {@code INTARSIA_CPU_TIER} of the
  *     environment, else the best of this machine
@@ -36,6 +41,10 @@ public record EngineOptions(
         int maxNumBatchedTokens,
         int maxNumSeqs,
         int maxQueued,
+        SchedulingPolicy schedulingPolicy,
+        int longPrefillTokenThreshold,
+        long kvCacheBytes,
+        boolean enablePrefixCaching,
         int threads,
         String cpuTier,
         List<Integer> compileRanges,
@@ -62,6 +71,9 @@ public record EngineOptions(
         Check.range("maxNumBatchedTokens", maxNumBatchedTokens, 1, 1 << 20);
         Check.range("maxNumSeqs", maxNumSeqs, 1, 1 << 16);
         Check.range("maxQueued", maxQueued, 1, 1 << 20);
+        Objects.requireNonNull(schedulingPolicy, "schedulingPolicy");
+        Check.range("longPrefillTokenThreshold", longPrefillTokenThreshold, 0, 1 << 20);
+        Check.that(kvCacheBytes >= 0, "kvCacheBytes", kvCacheBytes, ">= 0, where 0 leaves it to the free memory");
         Check.range("threads", threads, 0, 256);
         compileRanges = List.copyOf(compileRanges);
         compileSizes = List.copyOf(compileSizes);
@@ -88,6 +100,10 @@ public record EngineOptions(
         private int maxNumBatchedTokens = 2048;
         private int maxNumSeqs = 64;
         private int maxQueued = 1024;
+        private SchedulingPolicy schedulingPolicy = SchedulingPolicy.FCFS;
+        private int longPrefillTokenThreshold;
+        private long kvCacheBytes;
+        private boolean enablePrefixCaching = true;
         private int threads;
         private String cpuTier = "";
         private List<Integer> compileRanges = List.of();
@@ -123,6 +139,26 @@ public record EngineOptions(
 
         public Builder maxQueued(int value) {
             maxQueued = value;
+            return this;
+        }
+
+        public Builder schedulingPolicy(SchedulingPolicy value) {
+            schedulingPolicy = value;
+            return this;
+        }
+
+        public Builder longPrefillTokenThreshold(int value) {
+            longPrefillTokenThreshold = value;
+            return this;
+        }
+
+        public Builder kvCacheBytes(long value) {
+            kvCacheBytes = value;
+            return this;
+        }
+
+        public Builder enablePrefixCaching(boolean value) {
+            enablePrefixCaching = value;
             return this;
         }
 
@@ -184,6 +220,10 @@ public record EngineOptions(
                     maxNumBatchedTokens,
                     maxNumSeqs,
                     maxQueued,
+                    schedulingPolicy,
+                    longPrefillTokenThreshold,
+                    kvCacheBytes,
+                    enablePrefixCaching,
                     threads,
                     cpuTier,
                     compileRanges,

@@ -98,7 +98,7 @@ class EngineTest {
     }
 
     @Test
-    void manyThreadsTakeTurnsAndEachGetsItsOwnAnswer() throws Exception {
+    void manyThreadsGetEachItsOwnAnswer() throws Exception {
         try (Engine engine = small();
                 ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor()) {
             List<Callable<List<Integer>>> calls = new ArrayList<>();
@@ -205,7 +205,7 @@ class EngineTest {
 
     @Test
     void closingDuringACompletionEndsItAndThoseThatWait() throws Exception {
-        Engine engine = Engine.open(TestModels.holmes());
+        Engine engine = Engine.open(TestModels.holmes(), EngineOptions.builder().maxNumSeqs(1).build());
         SamplingParams many = SamplingParams.greedy(900).toBuilder().ignoreEos(true).build();
         TokenStream running = engine.stream("Once", many);
         TokenStream waiting = engine.stream("Twice", many);

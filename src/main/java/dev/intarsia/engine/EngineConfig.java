@@ -18,6 +18,8 @@ import dev.intarsia.runtime.Precision;
  * @param maxNumSeqs most sequences of a step
  * @param maxRows most rows of a step: sequences that can want logits
  * @param kvBlocks blocks of the KV cache
+ * @param prefixCaching whether prompts look for their beginning in the cache
+ * @param limits of each step
  * @param compilation what is compiled over tokens
  * @param graphs what is recorded
  */
@@ -27,11 +29,16 @@ record EngineConfig(
         int maxNumSeqs,
         int maxRows,
         int kvBlocks,
+        boolean prefixCaching,
+        Scheduler.Limits limits,
         CompilationConfig compilation,
         GraphConfig graphs) {
 
     /** Share of the free memory that the KV cache takes at most. */
     private static final int FREE_MEMORY_SHARE = 4;
+
+    /** Slots are numbered by ints, and the prefix cache's arrays too. */
+    private static final int MOST_BLOCKS = Integer.MAX_VALUE / KvCache.BLOCK - 1;
 
     static EngineConfig of(EngineOptions options, ModelConfig model, long freeMemory) {
         int maxModelLen = options.maxModelLen() == 0 ? model.maxPositionEmbeddings() : options.maxModelLen();
@@ -60,24 +67,36 @@ record EngineConfig(
                 options.maxNumSeqs(),
                 maxRows,
                 kvBlocks(options, model, maxModelLen, freeMemory),
+                options.enablePrefixCaching(),
+                new Scheduler.Limits(
+                        maxNumBatchedTokens, maxRows, options.longPrefillTokenThreshold(), options.schedulingPolicy()),
                 compilation,
                 graphs.build());
     }
 
-    /** What maxNumSeqs sequences of maxModelLen need, but at most a share of the free memory; at least one such sequence. */
+    /** As many as kvCacheBytes hold; else what maxNumSeqs sequences of maxModelLen need, but at most a share of the free memory; at least one such sequence. */
     private static int kvBlocks(EngineOptions options, ModelConfig model, int maxModelLen, long freeMemory) {
         long elementBytes = options.precision() == Precision.BF16 ? 2 : 4;
         long blockBytes = 2 * elementBytes * model.numLayers() * model.numKvHeads() * model.headDim() * KvCache.BLOCK;
         long perSequence = blocks(maxModelLen);
+        if (options.kvCacheBytes() > 0) {
+            long blocks = options.kvCacheBytes() / blockBytes;
+            if (blocks < perSequence) {
+                throw new IllegalArgumentException("kvCacheBytes is " + options.kvCacheBytes()
+                        + "; it must be at least " + perSequence * blockBytes + ", which one sequence of maxModelLen "
+                        + maxModelLen + " needs");
+            }
+            return (int) Math.min(blocks, MOST_BLOCKS);
+        }
         long wanted = perSequence * options.maxNumSeqs();
         long affordable = freeMemory / FREE_MEMORY_SHARE / blockBytes;
         if (affordable < perSequence) {
             throw new IntarsiaException("one sequence of maxModelLen " + maxModelLen + " needs "
                     + perSequence * blockBytes + " bytes of KV cache, but a quarter of the free memory is "
                     + freeMemory / FREE_MEMORY_SHARE + "; set maxModelLen to at most "
-                    + Math.max(1, affordable * KvCache.BLOCK));
+                    + Math.max(1, affordable * KvCache.BLOCK) + ", or kvCacheBytes");
         }
-        return (int) Math.min(Math.min(wanted, affordable), Integer.MAX_VALUE / KvCache.BLOCK);
+        return (int) Math.min(Math.min(wanted, affordable), MOST_BLOCKS);
     }
 
     /** Blocks of the longest sequence. */

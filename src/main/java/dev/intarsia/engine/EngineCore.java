@@ -4,6 +4,7 @@ import dev.intarsia.EngineClosedException;
 import dev.intarsia.EngineInfo;
 import dev.intarsia.EngineOptions;
 import dev.intarsia.EngineStats;
+import dev.intarsia.FinishReason;
 import dev.intarsia.GenerationRequest;
 import dev.intarsia.IntarsiaException;
 import dev.intarsia.QueueFullException;
@@ -16,35 +17,43 @@ import dev.intarsia.checkpoint.WeightSource;
 import dev.intarsia.inspect.ModelReport;
 import dev.intarsia.piecewise.CompilationState;
 import dev.intarsia.runtime.NativeException;
-import dev.intarsia.text.IncrementalDecoder;
 import dev.intarsia.text.Tokenizer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.concurrent.ArrayBlockingQueue;
-import java.util.concurrent.BlockingQueue;
+import java.util.Queue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.LockSupport;
 
 /**
- * An engine: one platform thread that owns the model and makes every native call, and the queue through which callers on any
- * thread reach it. Requests run one after the other.
+ * An engine: one platform thread that owns the model and makes every native call, one for what callers get, and the queues through which callers on any thread
+ * reach them.
  */
 public final class EngineCore implements AutoCloseable {
     private static final System.Logger LOG = System.getLogger("dev.intarsia");
     private static final AtomicInteger COUNT = new AtomicInteger();
-    private static final Request WAKE_UP = new Request(new int[0], SamplingParams.defaults(), 0, true);
+    private static final long[] NO_ROOT = {0, 0};
 
     private final Path origin;
+    private final int maxQueued;
     private final Meters meters = new Meters();
-    private final BlockingQueue<Request> queue;
+    private final Queue<Request> arrivals = new ConcurrentLinkedQueue<>();
+    private final Queue<Request> cancelled = new ConcurrentLinkedQueue<>();
+    private final Queue<Sequence> stopped = new ConcurrentLinkedQueue<>();
+    private final AtomicLong arrivalCount = new AtomicLong();
     private final Thread thread;
     private final Tokenizer tokenizer; // null if the checkpoint has none
     private final GenerationConfig generation;
     private final EngineInfo info;
     private final LoadedModel model;
+    private final Object ends = new Object(); // told when the last open request ends
+    private final AtomicInteger open = new AtomicInteger(); // requests that have not ended
     private volatile boolean closing;
     private volatile boolean draining;
     private volatile Throwable broken;
@@ -75,10 +84,11 @@ public final class EngineCore implements AutoCloseable {
         this.origin = origin;
         this.tokenizer = tokenizer;
         generation = source.generation();
-        queue = new ArrayBlockingQueue<>(options.maxQueued());
+        maxQueued = options.maxQueued();
         CompletableFuture<LoadedModel> loaded = new CompletableFuture<>();
+        String name = "intarsia-engine-" + COUNT.incrementAndGet();
         thread = Thread.ofPlatform()
-                .name("intarsia-engine-" + COUNT.incrementAndGet())
+                .name(name)
                 .daemon(true)
                 .start(() -> serve(source, options, loaded));
         try {
@@ -100,48 +110,93 @@ public final class EngineCore implements AutoCloseable {
 
     private void serve(WeightSource source, EngineOptions options, CompletableFuture<LoadedModel> loaded) {
         try (LoadedModel opened = LoadedModel.open(source, options)) {
-            loaded.complete(opened);
-            while (!closing) {
-                Request request = queue.take();
-                if (request != WAKE_UP) {
-                    serve(opened, request);
+            try (Outputs outputs = new Outputs(Thread.currentThread().getName() + "-outputs", tokenizer, new FromOutputs())) {
+                StepLoop loop = opened.loop(meters, outputs::post);
+                loaded.complete(opened);
+                try {
+                    serve(loop);
+                } catch (Throwable failure) {
+                    broken = failure;
+                } finally {
+                    closing = true;
+                    loop.abandon().forEach(this::fail);
                 }
             }
         } catch (Throwable failure) {
-            broken = failure;
+            broken = broken == null ? failure : broken;
             loaded.completeExceptionally(failure);
         } finally {
             closing = true;
-            failWaiting();
+            failArrivals();
         }
     }
 
-    /** What the request itself brought about ends it alone; an Error ends the engine. */
-    private void serve(LoadedModel opened, Request request) {
-        meters.running.set(1);
-        try {
-            IncrementalDecoder decoder =
-                    tokenizer == null || request.logitsOnly() ? null : new IncrementalDecoder(tokenizer);
-            opened.generation().run(request, decoder, () -> {
-                if (closing) {
-                    throw closed();
-                }
-                return request.cancelled();
-            });
-            request.count(meters);
-        } catch (RuntimeException failure) {
-            request.fail(failure);
-        } catch (Error failure) {
-            request.fail(failure);
-            throw failure;
-        } finally {
-            meters.running.set(0);
+    private void serve(StepLoop loop) {
+        while (!closing) {
+            for (Request request = arrivals.poll(); request != null; request = arrivals.poll()) {
+                loop.add(request);
+            }
+            for (Sequence sequence = stopped.poll(); sequence != null; sequence = stopped.poll()) {
+                loop.end(sequence, FinishReason.STOP);
+            }
+            for (Request request = cancelled.poll(); request != null; request = cancelled.poll()) {
+                loop.cancel(request, FinishReason.CANCELLED);
+            }
+            loop.expire();
+            if (!loop.step()) {
+                await();
+            }
         }
     }
 
-    private void failWaiting() {
-        for (Request request = queue.poll(); request != null; request = queue.poll()) {
-            request.fail(closed());
+    private void await() {
+        while (arrivals.isEmpty() && stopped.isEmpty() && cancelled.isEmpty() && !closing) {
+            LockSupport.park(this);
+        }
+    }
+
+    private void failArrivals() {
+        for (Request request = arrivals.poll(); request != null; request = arrivals.poll()) {
+            meters.waitingRequests.getAndDecrement();
+            fail(request);
+        }
+    }
+
+    private void fail(Request request) {
+        request.answer.fail(closed(), () -> ended(meters.failed));
+    }
+
+    private void ended(AtomicLong counter) {
+        counter.incrementAndGet();
+        if (open.decrementAndGet() == 0) {
+            synchronized (ends) {
+                ends.notifyAll();
+            }
+        }
+    }
+
+    /** On the outputs' thread. */
+    private final class FromOutputs implements Outputs.Events {
+        @Override
+        public void stopped(Sequence sequence) {
+            stopped.add(sequence);
+            LockSupport.unpark(thread);
+        }
+
+        @Override
+        public void failed(Request request) {
+            EngineCore.this.ended(meters.failed);
+            cancel(request);
+        }
+
+        @Override
+        public void ended(FinishReason reason) {
+            EngineCore.this.ended(
+                    switch (reason) {
+                        case CANCELLED -> meters.cancelled;
+                        case DEADLINE -> meters.expired;
+                        default -> meters.finished;
+                    });
         }
     }
 
@@ -153,38 +208,66 @@ public final class EngineCore implements AutoCloseable {
 
     // -------------------------------------------------------------------------------------------------------- any thread
 
-    /** @throws EngineClosedException if the engine is closed */
-    public TokenStream submit(GenerationRequest asked, SamplingParams params) {
-        int[] prompt = asked.text().map(this::encode).orElseGet(
-                () -> asked.tokens().stream().mapToInt(Integer::intValue).toArray());
+    /**
+     * Takes a request in.
+     *
+     * @param streamed whether tokens will be asked for one by one; else only the completion is
+     * @throws EngineClosedException if the engine is closed
+     * @throws QueueFullException if too many requests wait
+     */
+    public TokenStream submit(GenerationRequest request, SamplingParams params, boolean streamed) {
+        int[] prompt = request.text().map(this::encode).orElseGet(
+                () -> request.tokens().stream().mapToInt(Integer::intValue).toArray());
         checkPrompt(prompt, info.maxModelLen() - 1);
-        return enqueue(new Request(
-                prompt, params, params.seed().orElseGet(() -> ThreadLocalRandom.current().nextLong()), false));
+        return enqueue(new Request.Asked(
+                prompt,
+                params,
+                request.priority(),
+                request.deadline().map(Duration::toNanos).orElse(Request.NEVER),
+                root(request.cacheSalt()),
+                false,
+                streamed));
     }
 
     /** Logits of the last position, {@code [vocabulary]}; waits for them. */
     public float[] logits(int[] prompt) {
         checkPrompt(prompt, info.maxModelLen());
-        return enqueue(new Request(prompt, SamplingParams.greedy(1), 0, true)).logits();
+        return enqueue(new Request.Asked(prompt, SamplingParams.greedy(1), 0, Request.NEVER, root(""), true, false))
+                .logits();
     }
 
-    private Request enqueue(Request request) {
+    private long[] root(String salt) {
+        return model.prefixes().map(cache -> cache.root(salt)).orElse(NO_ROOT);
+    }
+
+    private Answer enqueue(Request.Asked asked) {
         if (closing || draining) {
             throw closed();
         }
-        if (!queue.offer(request)) {
+        if (meters.waitingRequests.getAndIncrement() >= maxQueued) {
+            meters.waitingRequests.getAndDecrement();
             meters.rejected.incrementAndGet();
-            throw new QueueFullException(queue.size());
+            throw new QueueFullException(maxQueued);
         }
+        long seed = asked.params().seed().orElseGet(() -> ThreadLocalRandom.current().nextLong());
+        Request request = new Request(asked, arrivalCount.getAndIncrement(), seed);
+        request.answer.accepted(this::cancel);
         meters.accepted.incrementAndGet();
+        open.incrementAndGet();
+        arrivals.add(request);
+        LockSupport.unpark(thread);
         if (closing) { // the loop may have looked at the queue for the last time before this request was in it
-            failWaiting();
+            failArrivals();
         }
-        return request;
+        return request.answer;
+    }
+
+    private void cancel(Request request) {
+        cancelled.add(request);
+        LockSupport.unpark(thread);
     }
 
     public EngineStats stats() {
-        meters.waiting.set(queue.size());
         return meters.stats(info.kvBlocks());
     }
 
@@ -193,17 +276,15 @@ public final class EngineCore implements AutoCloseable {
         draining = true;
         long end = System.nanoTime() + grace.toNanos();
         try {
-            while (!queue.isEmpty() || meters.running.get() > 0) {
-                if (System.nanoTime() >= end || closing) {
-                    return false;
+            synchronized (ends) {
+                for (long left = grace.toNanos(); open.get() > 0 && left > 0; left = end - System.nanoTime()) {
+                    TimeUnit.NANOSECONDS.timedWait(ends, left);
                 }
-                Thread.sleep(1);
             }
-            return true;
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
-            return false;
         }
+        return open.get() == 0 && !closing;
     }
 
     private void checkPrompt(int[] prompt, int most) {
@@ -277,7 +358,7 @@ public final class EngineCore implements AutoCloseable {
     @Override
     public void close() {
         closing = true;
-        queue.offer(WAKE_UP); // a full queue wakes the thread by itself
+        LockSupport.unpark(thread);
         boolean interrupted = false;
         while (thread.isAlive() && Thread.currentThread() != thread) {
             try {

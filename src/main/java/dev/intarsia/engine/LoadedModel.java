@@ -32,6 +32,7 @@ import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
 
@@ -44,7 +45,9 @@ final class LoadedModel implements AutoCloseable {
     private final Inspection inspection;
     private final StepRunner runner;
     private final Step step;
-    private final Generation generation;
+    private final int[] endTokens;
+    private final KvBlocks blocks;
+    private final PrefixCache prefixes; // null if off
     private final EngineInfo info;
 
     /**
@@ -96,9 +99,10 @@ final class LoadedModel implements AutoCloseable {
                     cache,
                     new StepOptions(
                             config.maxNumBatchedTokens(), config.maxNumSeqs(), config.maxRows(), config.blocksPerSequence())));
-            int[] endTokens = source.generation().eosTokenIds().stream().mapToInt(Integer::intValue).toArray();
+            endTokens = source.generation().eosTokenIds().stream().mapToInt(Integer::intValue).toArray();
             runner = own(new StepRunner(compiled, step, config.compilation(), config.graphs(), tracker));
-            generation = new Generation(runner, step, new BlockPool(config.kvBlocks()), endTokens, config);
+            prefixes = config.prefixCaching() ? new PrefixCache(config.kvBlocks()) : null;
+            blocks = new KvBlocks(config.kvBlocks(), prefixes);
             info = new EngineInfo(
                     library.version(),
                     library.path(),
@@ -168,8 +172,19 @@ final class LoadedModel implements AutoCloseable {
         return runner;
     }
 
-    Generation generation() {
-        return generation;
+    /** Where prefixes are found, if they are. */
+    Optional<PrefixCache> prefixes() {
+        return Optional.ofNullable(prefixes);
+    }
+
+    /**
+     * The loop that runs steps over this model: one at a time.
+     *
+     * @param outputs see {@link StepLoop}
+     */
+    StepLoop loop(Meters meters, Consumer<Sequence> outputs) {
+        Scheduler scheduler = new Scheduler(config.limits(), blocks, prefixes);
+        return new StepLoop(scheduler, runner, step, endTokens, config.maxModelLen(), meters, outputs);
     }
 
     EngineInfo info() {

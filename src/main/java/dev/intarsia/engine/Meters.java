@@ -7,7 +7,8 @@ import java.util.concurrent.atomic.AtomicLong;
 /** What is counted while the engine runs. Any thread may count and read; nothing is allocated by counting. */
 final class Meters {
     final AtomicInteger running = new AtomicInteger();
-    final AtomicInteger waiting = new AtomicInteger();
+    final AtomicInteger putBack = new AtomicInteger();
+    final AtomicInteger waitingRequests = new AtomicInteger(); // for their first step
     final AtomicInteger blocksUsed = new AtomicInteger();
     final AtomicInteger blocksCached = new AtomicInteger();
     final AtomicLong accepted = new AtomicLong();
@@ -32,7 +33,7 @@ final class Meters {
     EngineStats stats(int kvBlocks) {
         return new EngineStats(
                 running.get(),
-                waiting.get(),
+                waitingRequests.get() + putBack.get(),
                 kvBlocks,
                 blocksUsed.get(),
                 blocksCached.get(),

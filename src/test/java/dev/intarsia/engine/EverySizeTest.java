@@ -43,6 +43,7 @@ class EverySizeTest {
                 .maxNumSeqs(8)
                 .threads(2)
                 .graphMode(mode)
+                .enablePrefixCaching(false) // the whole prompt is one step
                 .captureSizes(captures)
                 .compileRanges(List.of(8, 64))
                 .build();
@@ -137,16 +138,17 @@ class EverySizeTest {
     /** The logits that follow n tokens run as one step. */
     private float[] logitsAfter(LoadedModel model, int n) {
         List<float[]> seen = new ArrayList<>();
-        model.generation().onLogits(() -> {
+        StepLoop loop = model.loop(new Meters(), ended -> {});
+        loop.onLogits(row -> {
             float[] logits = new float[model.step().vocabulary()];
-            model.step().logits(0, logits);
+            model.step().logits(row, logits);
             seen.add(logits);
         });
         int[] prompt = new int[n];
         for (int i = 0; i < n; i++) {
             prompt[i] = (i * 31 + 7) % checkpoint.config().vocabSize();
         }
-        model.generation().run(new Request(prompt, ONE_TOKEN, 0, false), null, () -> false);
+        Runs.toTheEnd(loop, Runs.request(prompt, ONE_TOKEN));
         assertThat(seen).hasSize(1);
         return seen.getFirst();
     }

@@ -100,14 +100,15 @@ class SamePathTest {
         SamplingParams params = SamplingParams.greedy(TOKENS).toBuilder().ignoreEos(true).build();
         List<float[]> steps = new ArrayList<>();
         try (LoadedModel model = LoadedModel.open(checkpoint, options)) {
-            model.generation().onLogits(() -> {
+            StepLoop loop = model.loop(new Meters(), ended -> {});
+            loop.onLogits(row -> {
                 float[] logits = new float[model.step().vocabulary()];
-                model.step().logits(0, logits);
+                model.step().logits(row, logits);
                 steps.add(logits);
             });
-            Request request = new Request(prompt, params, 0, false);
-            model.generation().run(request, null, () -> false);
-            assertThat(request.completion().tokens()).hasSize(TOKENS);
+            Request request = Runs.request(prompt, params);
+            Runs.toTheEnd(loop, request);
+            assertThat(Runs.sampled(request.sequences[0])).hasSize(TOKENS);
         }
         return steps;
     }

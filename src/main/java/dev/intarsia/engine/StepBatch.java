@@ -1,0 +1,81 @@
+package dev.intarsia.engine;
+
+import dev.intarsia.SamplingParams;
+import dev.intarsia.runtime.Step;
+import java.util.Arrays;
+
+/** Writes a planned step into the native step's buffers, block tables only as far as they changed. Allocates nothing. Used by the engine's thread. */
+final class StepBatch {
+    private final Step step;
+    private final long[] tables; // the admission (see Sequence) that each block table was written for
+    private final int[] blocks; // entries of each table that were written
+    private final Sequence[] rowOwners;
+    private final int[] rowPositions; // of the token after which each row's logits are
+    private int rows;
+
+    StepBatch(Step step) {
+        this.step = step;
+        tables = new long[step.maxSequences()];
+        blocks = new int[step.maxSequences()];
+        rowOwners = new Sequence[step.maxRows()];
+        rowPositions = new int[step.maxRows()];
+    }
+
+    void write(StepPlan plan) {
+        rows = 0;
+        int token = 0;
+        step.queryStart(0, 0);
+        for (int i = 0; i < plan.size; i++) {
+            Sequence sequence = plan.sequences[i];
+            int end = sequence.computed + plan.counts[i];
+            table(i, sequence);
+            for (int position = sequence.computed; position < end; position++) {
+                step.token(token, sequence.tokens[position], position, sequence.cacheSlot(position));
+                if (position == sequence.length - 1) {
+                    sampled(sequence, token, position);
+                }
+                token++;
+            }
+            step.queryStart(i + 1, token);
+            step.length(i, end);
+        }
+    }
+
+    private void table(int index, Sequence sequence) {
+        if (tables[index] != sequence.admission) {
+            tables[index] = sequence.admission;
+            blocks[index] = 0;
+        }
+        for (int i = blocks[index]; i < sequence.blockCount; i++) {
+            step.block(index, i, sequence.blocks[i]);
+        }
+        blocks[index] = sequence.blockCount;
+    }
+
+    private void sampled(Sequence sequence, int token, int position) {
+        SamplingParams params = sequence.request.params;
+        step.row(rows, token);
+        step.sampling(
+                rows, (float) params.temperature(), (float) params.topP(), params.topK(), sequence.seed, position + 1);
+        rowOwners[rows] = sequence;
+        rowPositions[rows++] = position;
+    }
+
+    int rows() {
+        return rows;
+    }
+
+    Sequence rowOwner(int row) {
+        return rowOwners[row];
+    }
+
+    /** Position in its sequence of the token that a row's logits follow. */
+    int rowPosition(int row) {
+        return rowPositions[row];
+    }
+
+    /** The rows were read. */
+    void done() {
+        Arrays.fill(rowOwners, 0, rows, null);
+    }
+}
