@@ -35,11 +35,13 @@ extern "C" {
 #endif
 
 /* Raised whenever a signature, struct or constant of this header changes its meaning. */
-#define INTARSIA_ABI_VERSION 1
+#define INTARSIA_ABI_VERSION 2
 /* Stands for "no value", "no weight" where one is optional. */
 #define INTARSIA_NONE 0xFFFFFFFFu
 /* Positions in one block of the paged KV cache. */
 #define INTARSIA_KV_BLOCK 16
+/* Most of the likeliest tokens whose log-probabilities are given beside that of a row's own token. */
+#define INTARSIA_MAX_LOGPROBS 20
 
 typedef int32_t intarsia_status;
 
@@ -101,7 +103,10 @@ enum intarsia_buffer {
     INTARSIA_BUFFER_BLOCK_TABLES = 6, /* i32 [max_sequences, max_blocks]: cache block of each 16 positions of a sequence */
     INTARSIA_BUFFER_SAMPLING = 7,     /* intarsia_sampling [max_rows] */
     INTARSIA_BUFFER_SAMPLED = 8,      /* i32 [max_rows], out: the token sampled for each row */
-    INTARSIA_BUFFER_LOGITS = 9        /* f32 [max_rows, vocabulary], out */
+    INTARSIA_BUFFER_LOGITS = 9,       /* f32 [max_rows, vocabulary], out; sampling reads them and writes nothing there */
+    INTARSIA_BUFFER_LOGPROBS = 10,    /* f32 [max_rows, 1 + INTARSIA_MAX_LOGPROBS], out: of the row's own token, then of the likeliest */
+    INTARSIA_BUFFER_LOGPROB_TOKENS = 11, /* i32 [max_rows, 1 + INTARSIA_MAX_LOGPROBS], out: the tokens of these; -1 for none */
+    INTARSIA_BUFFER_RANKS = 12        /* i32 [max_rows], out: of the row's own token, 1 = the likeliest */
 };
 
 enum intarsia_piece_kind { INTARSIA_PIECE_PLAIN = 0, INTARSIA_PIECE_SPLITTING = 1 };
@@ -347,16 +352,24 @@ typedef struct intarsia_step_options {
 } intarsia_step_options;
 
 /*
- * How one row is sampled; the definition is final, so that a seed gives the same tokens for ever.
+ * How one row is sampled; the definition is final, so that a seed gives the same tokens for ever. Zero in every field after top_k is the
+ * plain choice.
+ *  If the row has a sampler state, the logits are first processed as intarsia_sampler_state says.
  *  NaN counts as -infinity, a denormal as 0, and max is the largest logit. With temperature 0 (or denormal), or if max is infinite, the
- *  answer is the lowest id whose logit is max, or 0 if there are only NaN; top_k, top_p and seed do not matter.
+ *  answer is the lowest id whose logit is max, or 0 if there are only NaN; top_k, top_p, min_p and seed do not matter.
  *  Otherwise w_i = exp((logit_i - max) / temperature), difference and quotient in f32, the exponential in f64 and then rounded to f32; it is
  *  0 for quotients below -87. Sums of w are f64, one term added at a time.
- *  Order the ids by (logit falling, id rising). top_k > 0 keeps the first top_k; let K be their sum in rising order of the ids. Then
- *  top_p < 1 keeps the shortest prefix, of one id at least, whose sum in the order of the prefix is >= top_p * K, a product in f64.
+ *  Order the ids by (logit falling, id rising). Ids with w < min_p are dropped, then top_k > 0 keeps the first top_k; let K be the sum of
+ *  what is left in rising order of the ids. Then top_p < 1 keeps the shortest prefix, of one id at least, whose sum in the order of the
+ *  prefix is >= top_p * K, a product in f64.
  *  Philox4x32-10 with key (low, high half of `seed`) and counter (low, high half of `position`, 0, 0) gives words x0..x3, and the upper 53
  *  bits of x0 + 2^32 x1, divided by 2^53, are u in [0, 1). The answer is the first id, in rising order of the kept ids, at which their running
  *  sum exceeds u times their whole sum in that order.
+ * A row with a target is not sampled: its own token is the target, and only its log-probabilities are computed.
+ * Log-probabilities are of the logits as the graph computed them, before any state and temperature: (logit_i - max) - log(sum of
+ *  exp(logit_j - max)) in f64, rounded to f32, whatever the thread and the batch. A rank is the number of ids whose logit is at least the
+ *  token's, itself included; the likeliest tokens come in the order above and without those whose logit is -infinity. Where max is infinite
+ *  all log-probabilities are NaN.
  */
 typedef struct intarsia_sampling {
     float temperature;  /* >= 0, finite */
@@ -365,7 +378,45 @@ typedef struct intarsia_sampling {
     uint32_t reserved;
     uint64_t seed;
     uint64_t position;  /* position of the token to be sampled in its sequence */
+    float min_p;        /* 0 <= min_p <= 1, 0 = all */
+    uint32_t logprobs;  /* entries wanted in the log-probability buffers: 0 = none, 1 = of the row's own token, 1 + k = also of the k likeliest */
+    uint32_t state;     /* 1 + slot of the sampler state that belongs to the row's sequence, 0 = none; no two rows of a step share one */
+    uint32_t target;    /* 1 + id of a given token that is scored in place of sampling, 0 = none; excludes a state */
 } intarsia_sampling;
+
+/*
+ * What sampling needs to know of a sequence beyond its logits. The step keeps a copy, and every token that is sampled with it counts as the
+ * sequence's next. It processes a copy of the logits in this order, in f32:
+ *  1. allowed: every other id gets -infinity.
+ *  2. bad words: where the output ends with all tokens of a bad word but its last, that last token gets -infinity.
+ *  3. While the output is shorter than min_tokens, the stop ids get -infinity.
+ *  4. biases are added.
+ *  5. Ids of the prompt or the output: a logit > 0 is divided by repetition_penalty, another multiplied.
+ *  6. Ids of the output: frequency_penalty times how often they occur in it is subtracted, then presence_penalty.
+ * If nothing is above -infinity then, the answer is the lowest allowed id.
+ */
+typedef struct intarsia_sampler_state {
+    uint32_t struct_size;
+    uint32_t prompt_count;  /* every count at most 2^24 */
+    const int32_t *prompt;  /* [prompt_count] ids */
+    const int32_t *output;  /* [output_count] ids sampled so far, if the sequence goes on elsewhere */
+    const int32_t *allowed; /* [allowed_count] ids */
+    const int32_t *stops;   /* [stop_count] ids */
+    const int32_t *bias_ids;       /* [bias_count]; an id that comes twice gets both biases */
+    const float *biases;           /* [bias_count], finite */
+    const uint32_t *bad_lengths;   /* [bad_count], each >= 1, together at most 2^24 */
+    const int32_t *bad_words;      /* the ids of all bad words, one word after the other */
+    uint32_t output_count;
+    uint32_t allowed_count; /* 0 = all ids are allowed */
+    uint32_t stop_count;
+    uint32_t bias_count;
+    uint32_t bad_count;
+    uint32_t min_tokens;
+    float presence_penalty;   /* finite, 0 = none */
+    float frequency_penalty;  /* finite, 0 = none */
+    float repetition_penalty; /* > 0, finite, 1 = none */
+    uint32_t reserved;
+} intarsia_sampler_state;
 
 /* The buffers of steps over the pieces of one partition, with everything the executables write. cache may be NULL for a graph without attention. */
 INTARSIA_API intarsia_status intarsia_step_create(intarsia_partition *partition, intarsia_kv_cache *cache,
@@ -381,8 +432,15 @@ INTARSIA_API intarsia_status intarsia_step_buffer(intarsia_step *step, uint32_t 
 INTARSIA_API intarsia_status intarsia_step_begin(intarsia_step *step, uint32_t tokens, uint32_t sequences, uint32_t rows);
 /* Runs piece `piece` of the step's partition with an executable of its class. Needs lo <= n <= hi. */
 INTARSIA_API intarsia_status intarsia_execute(intarsia_step *step, intarsia_executable *executable, uint32_t piece);
-/* Samples every row of the step from its logits as INTARSIA_BUFFER_SAMPLING says into INTARSIA_BUFFER_SAMPLED. */
+/* Samples every row of the step from its logits as INTARSIA_BUFFER_SAMPLING says into INTARSIA_BUFFER_SAMPLED and the log-probability buffers. */
 INTARSIA_API intarsia_status intarsia_sample(intarsia_step *step);
+/*
+ * Gives the sequence in slot 0 .. max_sequences - 1 of the step its sampler state, in place of any earlier one. Sampling, also in a replay,
+ * finds it there. Ids must be below the vocabulary.
+ */
+INTARSIA_API intarsia_status intarsia_step_sampler_set(intarsia_step *step, uint32_t slot, const intarsia_sampler_state *state);
+/* Forgets the sampler state of a slot, if there is one. */
+INTARSIA_API intarsia_status intarsia_step_sampler_clear(intarsia_step *step, uint32_t slot);
 
 /* ------------------------------------------------------------------------------------------------------- record, replay */
 

@@ -259,6 +259,7 @@ public:
         : offset_(alignof(T) > 1 && session.spoils_argument() ? session.random.from(1, alignof(T) - 1) : 0),
           null_(session.spoils_argument()), block_(count * sizeof(T), offset_) {}
     T *pointer() const { return null_ ? nullptr : reinterpret_cast<T *>(block_.data()); }
+    size_t elements() const { return block_.bytes() / sizeof(T); }
     bool valid() const { return !null_ && offset_ == 0; }
 
 private:

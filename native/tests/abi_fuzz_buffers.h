@@ -22,7 +22,7 @@ public:
     // Fills every buffer with small numbers or with any bits; answers sizes, which may be too large by one.
     Step::Sizes noise() {
         const bool small = r.once_in(2);
-        for (uint32_t buffer = 0; buffer <= INTARSIA_BUFFER_LOGITS; buffer++) {
+        for (uint32_t buffer = 0; buffer <= INTARSIA_BUFFER_RANKS; buffer++) {
             const uint64_t count = step.buffers[buffer].bytes / 4;
             for (uint64_t i = 0; i < count; i++)
                 step.ints(buffer)[i] = small ? static_cast<int32_t>(r.below(8)) - 1 : static_cast<int32_t>(r.bits());
@@ -152,11 +152,26 @@ public:
 
     // Valid parameters for so many rows; true if one of them was spoilt then.
     bool sampling(uint32_t rows, bool spoil) {
-        for (uint32_t row = 0; row < rows; row++) step.sampling()[row] = parameters();
+        std::set<uint32_t> free = step.samplers;
+        for (uint32_t row = 0; row < rows; row++) {
+            intarsia_sampling &p = step.sampling()[row] = parameters();
+            if (!free.empty() && p.target == 0 && r.once_in(2)) {
+                p.state = 1 + *free.begin();
+                free.erase(free.begin());
+            }
+        }
         if (!spoil || rows == 0) return false;
         intarsia_sampling &p = step.sampling()[r.below(rows)];
-        switch (r.below(4)) {
+        switch (r.below(8)) {
         case 0: p.temperature = r.of({-1.0f, -1e-30f, NAN, INFINITY, -INFINITY}); break;
+        case 3: p.min_p = r.of({-1.0f, 1.0001f, NAN, INFINITY}); break;
+        case 4: p.logprobs = r.of({2u + INTARSIA_MAX_LOGPROBS, 0xFFFFFFFFu}); break;
+        case 5: p.target = r.of({graph.logits + 1, 0x80000000u, 0xFFFFFFFFu}); break;
+        case 6: p.state = r.of({step.most.max_sequences + 1, 0x80000000u, 0xFFFFFFFFu}); break;
+        case 7:
+            p.target = 1;
+            p.state = r.from(1, step.most.max_sequences);
+            break;
         case 1: p.top_p = r.of({0.0f, -0.0f, -1.0f, 1.0001f, NAN, INFINITY}); break;
         case 2: p.top_k = r.of({-1, INT_MIN}); break;
         default: p.reserved = r.of({1u, 0xFFFFFFFFu});
@@ -169,6 +184,11 @@ public:
             const int32_t sampled = step.ints(INTARSIA_BUFFER_SAMPLED)[row];
             EXPECT_TRUE(sampled >= 0 && static_cast<uint32_t>(sampled) < graph.logits)
                 << "row " << row << ": " << sampled;
+            const intarsia_sampling &p = step.sampling()[row];
+            if (p.target != 0) {
+                EXPECT_EQ(static_cast<uint32_t>(sampled), p.target - 1);
+            }
+            if (p.logprobs != 0) check_logprobs(row, sampled, p.logprobs);
         }
     }
 
@@ -179,7 +199,25 @@ private:
                 .top_k = r.of({0, 0, 1, 5, INT_MAX}),
                 .reserved = 0,
                 .seed = r.bits(),
-                .position = r.bits()};
+                .position = r.bits(),
+                .min_p = r.of({0.0f, 0.0f, 1e-30f, 0.1f, 1.0f}),
+                .logprobs = r.once_in(2) ? 0 : r.from(0, 1 + INTARSIA_MAX_LOGPROBS),
+                .state = 0,
+                .target = graph.logits == 0 || !r.once_in(5) ? 0 : r.from(1, graph.logits)};
+    }
+    // A row's own token, then others in falling order.
+    void check_logprobs(uint32_t row, int32_t sampled, uint32_t count) const {
+        const uint64_t at = uint64_t{row} * (1 + INTARSIA_MAX_LOGPROBS);
+        const int32_t *tokens = step.ints(INTARSIA_BUFFER_LOGPROB_TOKENS) + at;
+        const auto *values = static_cast<const float *>(step.buffers[INTARSIA_BUFFER_LOGPROBS].address) + at;
+        const int32_t rank = step.ints(INTARSIA_BUFFER_RANKS)[row];
+        EXPECT_EQ(tokens[0], sampled);
+        EXPECT_TRUE(rank >= 1 && static_cast<uint32_t>(rank) <= graph.logits) << rank;
+        for (uint32_t i = 0; i < count; i++) {
+            EXPECT_TRUE(tokens[i] >= -1 && tokens[i] < static_cast<int32_t>(graph.logits)) << tokens[i];
+            EXPECT_TRUE(std::isnan(values[i]) || values[i] <= 1e-6f) << values[i];
+            EXPECT_TRUE(i < 2 || !(values[i] > values[i - 1])) << values[i];
+        }
     }
     int32_t *table(uint32_t sequence) const { return tables + uint64_t{sequence} * step.most.max_blocks; }
 

@@ -114,6 +114,26 @@ TEST_P(OutOfMemory, ChangesNothing) {
     });
     intarsia_recording_destroy(recording);
 
+    // A state that counts what is sampled: its arrays grow while rows are checked.
+    const int32_t ids[] = {3, 1, 4, 1, 5};
+    intarsia_sampler_state state{};
+    state.struct_size = sizeof state;
+    state.prompt = state.stops = state.bad_words = ids;
+    const uint32_t length = 5;
+    state.prompt_count = state.stop_count = 5;
+    state.bad_lengths = &length;
+    state.bad_count = 1;
+    state.repetition_penalty = 1.5f;
+    must([&] { return intarsia_step_sampler_set(model.step, 1, &state); });
+    void *address = nullptr;
+    uint64_t size = 0;
+    must([&] { return intarsia_step_buffer(model.step, INTARSIA_BUFFER_SAMPLING, &address, &size); });
+    auto *sampling = static_cast<intarsia_sampling *>(address);
+    sampling[0].state = 2;
+    sampling[0].logprobs = 5;
+    for (int i = 0; i < 60; i++) must([&] { return intarsia_sample(model.step); });
+    must([&] { return intarsia_step_sampler_clear(model.step, 1); });
+
     uint64_t bytes = 0, undisturbed_bytes = 0;
     must([&] { return intarsia_weights_bytes(model.weights, &bytes); });
     must([&] { return intarsia_weights_bytes(undisturbed.weights, &undisturbed_bytes); });

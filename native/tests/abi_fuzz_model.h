@@ -36,7 +36,7 @@ public:
         write<int32_t>(INTARSIA_BUFFER_LENGTHS, {5, 3});
         write<int32_t>(INTARSIA_BUFFER_ROWS, {4, 7});
         write<int32_t>(INTARSIA_BUFFER_BLOCK_TABLES, {1, 0, 0, 2, 0, 0});
-        write<intarsia_sampling>(INTARSIA_BUFFER_SAMPLING, {{0.8f, 0.9f, 20, 0, 7, 5}, {1, 1, 0, 0, 8, 3}});
+        write<intarsia_sampling>(INTARSIA_BUFFER_SAMPLING, {sampling(0.8f, 0.9f, 20, 7, 5), sampling(1, 1, 0, 8, 3)});
     }
 
     // The bits of all logits and the tokens sampled; none if a call failed.
@@ -56,6 +56,15 @@ public:
     }
 
 private:
+    static intarsia_sampling sampling(float temperature, float top_p, int32_t top_k, uint64_t seed, uint64_t position) {
+        intarsia_sampling s{};
+        s.temperature = temperature;
+        s.top_p = top_p;
+        s.top_k = top_k;
+        s.seed = seed;
+        s.position = position;
+        return s;
+    }
     bool succeeds(const std::function<intarsia_status()> &call) { return ok_ = ok_ && attempt_(call); }
 
     void *buffer(uint32_t kind) {

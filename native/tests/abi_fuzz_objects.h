@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "abi_fuzz.h"
@@ -81,9 +82,10 @@ struct Step {
     Ref<Partition> partition;
     Ref<Cache> cache; // null if it was made without
     intarsia_step_options most;
-    Buffer buffers[INTARSIA_BUFFER_LOGITS + 1];
+    Buffer buffers[INTARSIA_BUFFER_RANKS + 1];
     bool begun = false;
     Sizes sizes = {};
+    std::set<uint32_t> samplers = {}; // slots that have a sampler state
     int32_t *ints(uint32_t buffer) const { return static_cast<int32_t *>(buffers[buffer].address); }
     intarsia_sampling *sampling() const {
         return static_cast<intarsia_sampling *>(buffers[INTARSIA_BUFFER_SAMPLING].address);

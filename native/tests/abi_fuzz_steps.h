@@ -207,7 +207,7 @@ public:
             }
             return;
         }
-        const uint32_t buffer = o.number(r.below(10), {10u, 11u, 0x7FFFFFFFu, 0xFFFFFFFFu});
+        const uint32_t buffer = o.number(r.below(13), {13u, 14u, 0x7FFFFFFFu, 0xFFFFFFFFu});
         Out<void *> address(s);
         if (!FUZZ_CALL(s, intarsia_step_buffer, o.given(step.handle), buffer, address, bytes)) return;
         EXPECT_EQ(address.value(), step.buffers[buffer].address);
@@ -274,6 +274,73 @@ public:
         s.next.wrong |= !step.begun || g.logits == 0;
         s.next.wrong |= buffers.sampling(rows, s.spoils());
         if (FUZZ_CALL(s, intarsia_sample, o.given(step.handle))) buffers.check_sampled(rows);
+    }
+
+    // Gives a slot a sampler state, mostly a valid one, or takes it away.
+    void set_sampler(Step &step) {
+        const uint32_t slots = step.most.max_sequences, vocabulary = step.partition->graph->logits;
+        const uint32_t slot = o.number(r.below(slots), {slots, slots + 1, 0x80000000u, 0xFFFFFFFFu});
+        if (r.once_in(4)) {
+            if (FUZZ_CALL(s, intarsia_step_sampler_clear, o.given(step.handle), slot)) step.samplers.erase(slot);
+            return;
+        }
+        s.next.wrong |= vocabulary == 0;
+        const auto ids = [&](uint32_t count) {
+            std::vector<int32_t> list(count);
+            for (int32_t &id : list) {
+                id = static_cast<int32_t>(vocabulary == 0 ? 0 : r.below(vocabulary));
+                if (s.spoils_argument()) id = r.of({-1, static_cast<int32_t>(vocabulary), INT_MIN, INT_MAX});
+            }
+            return list;
+        };
+        const auto some = [&] { return r.once_in(2) ? 0 : r.from(1, 8); };
+        intarsia_sampler_state state{};
+        std::vector<uint32_t> lengths(some());
+        uint32_t total = 0;
+        for (uint32_t &length : lengths) total += length = r.from(1, 3);
+        const std::vector<int32_t> words = ids(total);
+        if (!lengths.empty() && s.spoils_argument()) lengths[0] = r.of({0u, 0xFFFFFFFFu});
+        std::vector<float> values(some());
+        for (float &value : values) {
+            value = r.of({0.0f, -3.0f, 100.0f, 3e38f});
+            if (s.spoils_argument()) value = r.of({NAN, INFINITY, -INFINITY});
+        }
+        // A null or misaligned array of no elements is as good as any.
+        const auto calmly = [&](auto list) {
+            const Foretold before = s.next;
+            Array array(s, list);
+            if (list.empty()) s.next = before;
+            return array;
+        };
+        const auto prompt = calmly(ids(some())), output = calmly(ids(some())), allowed = calmly(ids(some())),
+                   stops = calmly(ids(some())), bias_ids = calmly(ids(static_cast<uint32_t>(values.size()))),
+                   bad_words = calmly(words);
+        const auto biases = calmly(values);
+        const auto bad_lengths = calmly(lengths);
+        const auto count = [&](const auto &array) {
+            return o.number(static_cast<uint32_t>(array.elements()), {(1u << 24) + 1, 0xFFFFFFFFu});
+        };
+        state.prompt = prompt.pointer();
+        state.output = output.pointer();
+        state.allowed = allowed.pointer();
+        state.stops = stops.pointer();
+        state.bias_ids = bias_ids.pointer();
+        state.biases = biases.pointer();
+        state.bad_lengths = bad_lengths.pointer();
+        state.bad_words = bad_words.pointer();
+        state.prompt_count = count(prompt);
+        state.output_count = count(output);
+        state.allowed_count = count(allowed);
+        state.stop_count = count(stops);
+        state.bias_count = count(biases);
+        state.bad_count = count(bad_lengths);
+        state.min_tokens = r.of({0u, 5u, 0xFFFFFFFFu});
+        state.presence_penalty = o.number(r.of({0.0f, 1.5f, -2.0f}), {NAN, INFINITY});
+        state.frequency_penalty = o.number(r.of({0.0f, 1.5f, -2.0f}), {NAN, -INFINITY});
+        state.repetition_penalty = o.number(r.of({1.0f, 1.3f, 0.5f}), {NAN, INFINITY, 0.0f, -1.0f});
+        state.reserved = o.number(0u, {1u, 0xFFFFFFFFu});
+        const In in(s, state);
+        if (FUZZ_CALL(s, intarsia_step_sampler_set, o.given(step.handle), slot, in)) step.samplers.insert(slot);
     }
 
     bool begin(Step &step, const Step::Sizes &sizes) {
@@ -414,7 +481,10 @@ private:
                                   sequences * step.most.max_blocks * 4,
                                   rows * sizeof(intarsia_sampling),
                                   rows * 4,
-                                  rows * step.partition->graph->logits * 4};
+                                  rows * step.partition->graph->logits * 4,
+                                  rows * (1 + INTARSIA_MAX_LOGPROBS) * 4,
+                                  rows * (1 + INTARSIA_MAX_LOGPROBS) * 4,
+                                  rows * 4};
         for (uint32_t i = 0; i < std::size(bytes); i++) {
             Out<void *> address(s);
             Out<uint64_t> size(s);

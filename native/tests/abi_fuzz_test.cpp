@@ -90,7 +90,11 @@ public:
         case 18:
         case 19: return each(objects.steps, [&](const Ref<Step> &step) { recordings.run(step); });
         case 20: return each(objects.steps, [&](const Ref<Step> &step) { steps.execute(*step); });
-        case 21: return each(objects.steps, [&](const Ref<Step> &step) { steps.sample(*step); });
+        case 21:
+            return each(objects.steps, [&](const Ref<Step> &step) {
+                if (r.once_in(2)) steps.set_sampler(*step);
+                else steps.sample(*step);
+            });
         case 22: return each(objects.steps, [&](const Ref<Step> &step) { recordings.record(step); });
         case 23:
             return r.once_in(4) ? recordings.ask()

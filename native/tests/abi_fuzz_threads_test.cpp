@@ -82,7 +82,7 @@ public:
         case 2:
         case 3:
         case 4: return execute(m);
-        case 5: FUZZ_CALL(s, intarsia_sample, given(m.step)); return;
+        case 5: return r.once_in(2) ? sampler(m) : static_cast<void>(FUZZ_CALL(s, intarsia_sample, given(m.step)));
         case 6: return ask_numbers(m);
         case 7: return ask_texts(m);
         case 8: return add_weight(m);
@@ -252,6 +252,22 @@ private:
         case 7: return s.destroy("intarsia_recording_destroy", intarsia_recording_destroy, m.recording.load());
         default: return s.destroy("intarsia_step_destroy", intarsia_step_destroy, m.step.load());
         }
+    }
+
+    // Of a slot that others may be sampling with, clear and set; the rows of the shared steps use none.
+    void sampler(const Shared &m) {
+        const uint32_t slot = r.below(Model::kSequences);
+        if (r.once_in(2)) {
+            FUZZ_CALL(s, intarsia_step_sampler_clear, given(m.step), slot);
+            return;
+        }
+        const int32_t ids[] = {1, 2, 3};
+        intarsia_sampler_state state{};
+        state.prompt = state.allowed = ids;
+        state.prompt_count = state.allowed_count = 3;
+        state.repetition_penalty = 1.5f;
+        const In in(s, state);
+        FUZZ_CALL(s, intarsia_step_sampler_set, given(m.step), slot, in);
     }
 
     // A cache and a step of its own for the shared pieces.

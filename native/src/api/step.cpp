@@ -5,6 +5,15 @@
 using namespace intarsia;
 using namespace intarsia::api;
 
+namespace {
+
+// An array argument that is read: there, unless it has no elements.
+template <typename T> void check_array(const T *array, uint32_t count, const char *name) {
+    if (count != 0) checked(array, name);
+}
+
+} // namespace
+
 extern "C" {
 
 intarsia_status intarsia_kv_create(intarsia_device *device, const intarsia_kv_options *options, intarsia_kv_cache **out_cache) {
@@ -83,6 +92,32 @@ intarsia_status intarsia_sample(intarsia_step *step) {
         const auto target = get(step);
         const std::lock_guard lock(target->mutex);
         target->value.sample();
+    });
+}
+
+intarsia_status intarsia_step_sampler_set(intarsia_step *step, uint32_t slot, const intarsia_sampler_state *state) {
+    return guarded(__func__, [&] {
+        const auto target = get(step);
+        const auto &s = checked_struct(state, "state");
+        check_reserved(s.reserved, "state");
+        check_array(s.prompt, s.prompt_count, "state.prompt");
+        check_array(s.output, s.output_count, "state.output");
+        check_array(s.allowed, s.allowed_count, "state.allowed");
+        check_array(s.stops, s.stop_count, "state.stops");
+        check_array(s.bias_ids, s.bias_count, "state.bias_ids");
+        check_array(s.biases, s.bias_count, "state.biases");
+        check_array(s.bad_lengths, s.bad_count, "state.bad_lengths");
+        check_array(s.bad_words, s.bad_count, "state.bad_words");
+        const std::lock_guard lock(target->mutex);
+        target->value.set_sampler(slot, s);
+    });
+}
+
+intarsia_status intarsia_step_sampler_clear(intarsia_step *step, uint32_t slot) {
+    return guarded(__func__, [&] {
+        const auto target = get(step);
+        const std::lock_guard lock(target->mutex);
+        target->value.clear_sampler(slot);
     });
 }
 

@@ -34,8 +34,7 @@ struct Invoke {
 void sample_share(const SampleJob &job, cpu::Share share) {
     SamplerScratch &scratch = job.scratch[share.index];
     for (uint32_t row = share.index; row < job.rows; row += share.count)
-        job.sampled[row] = static_cast<int32_t>(
-            sample(job.logits + uint64_t{row} * job.vocabulary, job.vocabulary, job.sampling[row], scratch));
+        sample_row(job, row, scratch);
 }
 
 // Times each call where that is wanted; the slowest member's time is kept.

@@ -25,6 +25,9 @@ struct SamplerScratch {
     std::vector<float> weights;
     std::vector<uint32_t> order;
     std::vector<uint64_t> keys;
+    std::vector<double> sums;
+    std::vector<float> processed; // the logits after a sampler state
+    void reserve(uint32_t vocabulary); // all but `processed`
 };
 
 // Fails with INTARSIA_INVALID_ARGUMENT, naming the parameter, its value, its bound and the row.
@@ -42,5 +45,10 @@ void softmax_weights(float *x, uint32_t count, float max, float temperature);
 // largest logit is infinite has no softmax: the answer is argmax, that is the lowest id of +infinity, or 0 if all are
 // -infinity or NaN.
 uint32_t sample(const float *logits, uint32_t vocabulary, const intarsia_sampling &sampling, SamplerScratch &scratch);
+
+// Log-probabilities of id and of the k likeliest ids, as intarsia_sampling defines them, into values and tokens [1 + k];
+// entries that nothing is left for get -infinity and -1. The answer is the rank of id.
+uint32_t logprobs(const float *logits, uint32_t vocabulary, uint32_t id, uint32_t k, float *values, int32_t *tokens,
+                  SamplerScratch &scratch);
 
 } // namespace intarsia

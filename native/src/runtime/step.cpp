@@ -41,6 +41,7 @@ Step::Step(std::shared_ptr<Partition> partition, std::shared_ptr<KvCache> cache,
         uint64_t{sizes.max_tokens} * 4, uint64_t{sizes.max_tokens} * 4, uint64_t{sizes.max_tokens} * 4, uint64_t{sizes.max_rows} * 4,
         (uint64_t{sizes.max_sequences} + 1) * 4, uint64_t{sizes.max_sequences} * 4, uint64_t{sizes.max_sequences} * sizes.max_blocks * 4,
         uint64_t{sizes.max_rows} * sizeof(intarsia_sampling), uint64_t{sizes.max_rows} * 4, uint64_t{sizes.max_rows} * logits_width_ * 4,
+        uint64_t{sizes.max_rows} * kLogprobs * 4, uint64_t{sizes.max_rows} * kLogprobs * 4, uint64_t{sizes.max_rows} * 4,
     };
     static_assert(std::size(bytes) == std::extent_v<decltype(buffers_)>);
     uint64_t total = 0;
@@ -58,11 +59,9 @@ Step::Step(std::shared_ptr<Partition> partition, std::shared_ptr<KvCache> cache,
     // Sampling runs on the team, where nothing may throw: all it needs is allocated here.
     arena_ = std::make_shared<Memory>();
     scratch_.resize(device_->team().threads());
-    for (SamplerScratch &scratch : scratch_) {
-        scratch.weights.reserve(logits_width_);
-        scratch.order.reserve(logits_width_);
-        scratch.keys.reserve(logits_width_);
-    }
+    for (SamplerScratch &scratch : scratch_) scratch.reserve(logits_width_);
+    samplers_.resize(sizes.max_sequences);
+    sampler_rows_.resize(sizes.max_sequences);
 }
 
 void Step::check_cache() const {
@@ -88,6 +87,8 @@ Step::Buffer Step::buffer(uint32_t kind) const {
 uint64_t Step::bytes() const {
     uint64_t total = memory_.bytes() + arena_->bytes();
     for (const Memory &slot : slots_) total += slot.bytes();
+    for (const auto &sampler : samplers_)
+        if (sampler) total += sampler->bytes();
     return total;
 }
 
@@ -223,12 +224,47 @@ void Step::execute(const Executable &executable, uint32_t piece) {
     run_calls(*device_, calls_.data(), count, nullptr, nullptr);
 }
 
+void Step::check_slot(uint32_t slot) const {
+    if (slot >= sizes_.max_sequences)
+        fail(INTARSIA_INVALID_ARGUMENT, "step: sampler slot %u, not in 0..%u", slot, sizes_.max_sequences - 1);
+}
+
+void Step::set_sampler(uint32_t slot, const intarsia_sampler_state &state) {
+    check_slot(slot);
+    if (logits_width_ == 0) fail(INTARSIA_INVALID_STATE, "the graph has no output to sample from");
+    for (SamplerScratch &scratch : scratch_) scratch.processed.reserve(logits_width_);
+    samplers_[slot] = std::make_unique<SamplerState>(state, logits_width_);
+}
+
+void Step::clear_sampler(uint32_t slot) {
+    check_slot(slot);
+    samplers_[slot].reset();
+}
+
+void Step::check_row(const intarsia_sampling &sampling, uint32_t row) {
+    check_sampling(sampling, row);
+    if (sampling.target > logits_width_)
+        fail(INTARSIA_INVALID_ARGUMENT, "sampling of row %u: target is %u; it must be 1 + an id, at most %u", row, sampling.target,
+             logits_width_);
+    if (sampling.state == 0) return;
+    const uint32_t slot = sampling.state - 1;
+    if (slot >= sizes_.max_sequences || !samplers_[slot])
+        fail(INTARSIA_INVALID_ARGUMENT, "sampling of row %u: state is %u, but sampler slot %u was not set", row, sampling.state, slot);
+    // Of an earlier call's rows none is both below this one and of this slot, unless it is in this call too.
+    if (const uint32_t other = sampler_rows_[slot] - 1; other < row && view<intarsia_sampling>(INTARSIA_BUFFER_SAMPLING)[other].state == sampling.state)
+        fail(INTARSIA_INVALID_ARGUMENT, "sampling of row %u: row %u has the same sampler state %u", row, other, sampling.state);
+    sampler_rows_[slot] = row + 1;
+    samplers_[slot]->reserve();
+}
+
 SampleJob Step::sample_job() {
     if (!begun_) fail(INTARSIA_INVALID_STATE, "no step was begun");
     if (logits_width_ == 0) fail(INTARSIA_INVALID_STATE, "the graph has no output to sample from");
     const auto *sampling = view<intarsia_sampling>(INTARSIA_BUFFER_SAMPLING);
-    for (uint32_t row = 0; row < rows_; row++) check_sampling(sampling[row], row);
-    return {view<float>(INTARSIA_BUFFER_LOGITS), logits_width_, sampling, view<int32_t>(INTARSIA_BUFFER_SAMPLED), rows_, scratch_};
+    for (uint32_t row = 0; row < rows_; row++) check_row(sampling[row], row);
+    return {view<float>(INTARSIA_BUFFER_LOGITS), logits_width_, sampling, samplers_.data(), view<int32_t>(INTARSIA_BUFFER_SAMPLED),
+            view<float>(INTARSIA_BUFFER_LOGPROBS), view<int32_t>(INTARSIA_BUFFER_LOGPROB_TOKENS), view<int32_t>(INTARSIA_BUFFER_RANKS),
+            rows_, scratch_};
 }
 
 void Step::sample() {

@@ -33,6 +33,8 @@ public:
     void begin(uint32_t tokens, uint32_t sequences, uint32_t rows);
     void execute(const Executable &executable, uint32_t piece);
     void sample();
+    void set_sampler(uint32_t slot, const intarsia_sampler_state &state);
+    void clear_sampler(uint32_t slot);
 
     struct Part {
         const Executable *executable;
@@ -51,6 +53,8 @@ private:
     // Checks that a piece can be run now, makes the arena large enough and puts the resolved calls at calls[at] and following.
     size_t resolve(const Part &part, std::vector<KernelArgs> &calls, size_t at);
     void resolve(const Instruction &instruction, const Binding &binding, uint32_t n, KernelArgs &out) const;
+    void check_slot(uint32_t slot) const;
+    void check_row(const intarsia_sampling &sampling, uint32_t row);
     SampleJob sample_job();
 
     const uint64_t id_; // of this step alone, among all of the process
@@ -60,13 +64,15 @@ private:
     Sizes sizes_;
     uint32_t vocabulary_ = 0; // smallest of the graph's embeddings; 0 if there are none
     uint32_t logits_width_ = 0;
-    Buffer buffers_[INTARSIA_BUFFER_LOGITS + 1] = {};
+    Buffer buffers_[INTARSIA_BUFFER_RANKS + 1] = {};
     Memory memory_;                // the step buffers
     std::vector<Memory> slots_;    // values that cross pieces
     std::vector<const void *> weights_; // data of each weight of the set, by id
     std::shared_ptr<Memory> arena_; // scratch of what runs, as large as the largest executable seen; recordings keep the one they were made with
     std::vector<KernelArgs> calls_; // of the last execute; kept so that a step allocates nothing
     std::vector<SamplerScratch> scratch_; // of each member of the team
+    std::vector<std::unique_ptr<SamplerState>> samplers_; // by slot; null if it has none
+    std::vector<uint32_t> sampler_rows_; // by slot: 1 + the row that uses it, while rows are checked
     bool begun_ = false;
     uint32_t tokens_ = 0, sequences_ = 0, rows_ = 0;
 };

@@ -7,5 +7,5 @@ public final class Header {
     private Header() {}
 
     /** SHA-256 of intarsia.h, to be compared with intarsia_header_hash(). */
-    public static final String SHA256 = "48b1c644e1ebbf71d7d4f4d94e4dccde77c9c48625f83960585569467f47ab49";
+    public static final String SHA256 = "ff097168586a247d5c20f0b2c1db707c26940ddca08d7d4c3aea9e6f3cee7a4b";
 }

@@ -23,10 +23,10 @@ public class Intarsia extends Symbols {
     static final SymbolLookup SYMBOL_LOOKUP = SymbolLookup.loaderLookup()
             .or(Linker.nativeLinker().defaultLookup());
 
-    private static final int INTARSIA_ABI_VERSION = (int)1L;
+    private static final int INTARSIA_ABI_VERSION = (int)2L;
     /**
      * {@snippet lang=c :
-     * #define INTARSIA_ABI_VERSION 1
+     * #define INTARSIA_ABI_VERSION 2
      * }
      */
     public static int INTARSIA_ABI_VERSION() {
@@ -40,6 +40,15 @@ public class Intarsia extends Symbols {
      */
     public static int INTARSIA_KV_BLOCK() {
         return INTARSIA_KV_BLOCK;
+    }
+    private static final int INTARSIA_MAX_LOGPROBS = (int)20L;
+    /**
+     * {@snippet lang=c :
+     * #define INTARSIA_MAX_LOGPROBS 20
+     * }
+     */
+    public static int INTARSIA_MAX_LOGPROBS() {
+        return INTARSIA_MAX_LOGPROBS;
     }
     /**
      * {@snippet lang=c :
@@ -433,6 +442,33 @@ public class Intarsia extends Symbols {
      */
     public static int INTARSIA_BUFFER_LOGITS() {
         return INTARSIA_BUFFER_LOGITS;
+    }
+    private static final int INTARSIA_BUFFER_LOGPROBS = (int)10L;
+    /**
+     * {@snippet lang=c :
+     * enum intarsia_buffer.INTARSIA_BUFFER_LOGPROBS = 10
+     * }
+     */
+    public static int INTARSIA_BUFFER_LOGPROBS() {
+        return INTARSIA_BUFFER_LOGPROBS;
+    }
+    private static final int INTARSIA_BUFFER_LOGPROB_TOKENS = (int)11L;
+    /**
+     * {@snippet lang=c :
+     * enum intarsia_buffer.INTARSIA_BUFFER_LOGPROB_TOKENS = 11
+     * }
+     */
+    public static int INTARSIA_BUFFER_LOGPROB_TOKENS() {
+        return INTARSIA_BUFFER_LOGPROB_TOKENS;
+    }
+    private static final int INTARSIA_BUFFER_RANKS = (int)12L;
+    /**
+     * {@snippet lang=c :
+     * enum intarsia_buffer.INTARSIA_BUFFER_RANKS = 12
+     * }
+     */
+    public static int INTARSIA_BUFFER_RANKS() {
+        return INTARSIA_BUFFER_RANKS;
     }
     private static final int INTARSIA_PIECE_PLAIN = (int)0L;
     /**
@@ -3539,6 +3575,129 @@ public class Intarsia extends Symbols {
                 traceDowncall("intarsia_sample", step);
             }
             return (int)mh$.invokeExact(step);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class intarsia_step_sampler_set {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Intarsia.C_INT,
+            Intarsia.C_POINTER,
+            Intarsia.C_INT,
+            Intarsia.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("intarsia_step_sampler_set");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_step_sampler_set(intarsia_step *step, uint32_t slot, const intarsia_sampler_state *state)
+     * }
+     */
+    public static FunctionDescriptor intarsia_step_sampler_set$descriptor() {
+        return intarsia_step_sampler_set.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_step_sampler_set(intarsia_step *step, uint32_t slot, const intarsia_sampler_state *state)
+     * }
+     */
+    public static MethodHandle intarsia_step_sampler_set$handle() {
+        return intarsia_step_sampler_set.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_step_sampler_set(intarsia_step *step, uint32_t slot, const intarsia_sampler_state *state)
+     * }
+     */
+    public static MemorySegment intarsia_step_sampler_set$address() {
+        return intarsia_step_sampler_set.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * intarsia_status intarsia_step_sampler_set(intarsia_step *step, uint32_t slot, const intarsia_sampler_state *state)
+     * }
+     */
+    public static int intarsia_step_sampler_set(MemorySegment step, int slot, MemorySegment state) {
+        var mh$ = intarsia_step_sampler_set.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("intarsia_step_sampler_set", step, slot, state);
+            }
+            return (int)mh$.invokeExact(step, slot, state);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class intarsia_step_sampler_clear {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Intarsia.C_INT,
+            Intarsia.C_POINTER,
+            Intarsia.C_INT
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("intarsia_step_sampler_clear");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_step_sampler_clear(intarsia_step *step, uint32_t slot)
+     * }
+     */
+    public static FunctionDescriptor intarsia_step_sampler_clear$descriptor() {
+        return intarsia_step_sampler_clear.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_step_sampler_clear(intarsia_step *step, uint32_t slot)
+     * }
+     */
+    public static MethodHandle intarsia_step_sampler_clear$handle() {
+        return intarsia_step_sampler_clear.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_step_sampler_clear(intarsia_step *step, uint32_t slot)
+     * }
+     */
+    public static MemorySegment intarsia_step_sampler_clear$address() {
+        return intarsia_step_sampler_clear.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * intarsia_status intarsia_step_sampler_clear(intarsia_step *step, uint32_t slot)
+     * }
+     */
+    public static int intarsia_step_sampler_clear(MemorySegment step, int slot) {
+        var mh$ = intarsia_step_sampler_clear.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("intarsia_step_sampler_clear", step, slot);
+            }
+            return (int)mh$.invokeExact(step, slot);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {

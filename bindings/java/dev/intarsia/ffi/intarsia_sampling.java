@@ -21,6 +21,10 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     uint32_t reserved;
  *     uint64_t seed;
  *     uint64_t position;
+ *     float min_p;
+ *     uint32_t logprobs;
+ *     uint32_t state;
+ *     uint32_t target;
  * }
  * }
  */
@@ -36,7 +40,11 @@ public class intarsia_sampling {
         Intarsia.C_INT.withName("top_k"),
         Intarsia.C_INT.withName("reserved"),
         Intarsia.C_LONG.withName("seed"),
-        Intarsia.C_LONG.withName("position")
+        Intarsia.C_LONG.withName("position"),
+        Intarsia.C_FLOAT.withName("min_p"),
+        Intarsia.C_INT.withName("logprobs"),
+        Intarsia.C_INT.withName("state"),
+        Intarsia.C_INT.withName("target")
     ).withName("intarsia_sampling");
 
     /**
@@ -308,6 +316,182 @@ public class intarsia_sampling {
      */
     public static void position(MemorySegment struct, long fieldValue) {
         struct.set(position$LAYOUT, position$OFFSET, fieldValue);
+    }
+
+    private static final OfFloat min_p$LAYOUT = (OfFloat)$LAYOUT.select(groupElement("min_p"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * float min_p
+     * }
+     */
+    public static final OfFloat min_p$layout() {
+        return min_p$LAYOUT;
+    }
+
+    private static final long min_p$OFFSET = $LAYOUT.byteOffset(groupElement("min_p"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * float min_p
+     * }
+     */
+    public static final long min_p$offset() {
+        return min_p$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * float min_p
+     * }
+     */
+    public static float min_p(MemorySegment struct) {
+        return struct.get(min_p$LAYOUT, min_p$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * float min_p
+     * }
+     */
+    public static void min_p(MemorySegment struct, float fieldValue) {
+        struct.set(min_p$LAYOUT, min_p$OFFSET, fieldValue);
+    }
+
+    private static final OfInt logprobs$LAYOUT = (OfInt)$LAYOUT.select(groupElement("logprobs"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * uint32_t logprobs
+     * }
+     */
+    public static final OfInt logprobs$layout() {
+        return logprobs$LAYOUT;
+    }
+
+    private static final long logprobs$OFFSET = $LAYOUT.byteOffset(groupElement("logprobs"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * uint32_t logprobs
+     * }
+     */
+    public static final long logprobs$offset() {
+        return logprobs$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * uint32_t logprobs
+     * }
+     */
+    public static int logprobs(MemorySegment struct) {
+        return struct.get(logprobs$LAYOUT, logprobs$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * uint32_t logprobs
+     * }
+     */
+    public static void logprobs(MemorySegment struct, int fieldValue) {
+        struct.set(logprobs$LAYOUT, logprobs$OFFSET, fieldValue);
+    }
+
+    private static final OfInt state$LAYOUT = (OfInt)$LAYOUT.select(groupElement("state"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * uint32_t state
+     * }
+     */
+    public static final OfInt state$layout() {
+        return state$LAYOUT;
+    }
+
+    private static final long state$OFFSET = $LAYOUT.byteOffset(groupElement("state"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * uint32_t state
+     * }
+     */
+    public static final long state$offset() {
+        return state$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * uint32_t state
+     * }
+     */
+    public static int state(MemorySegment struct) {
+        return struct.get(state$LAYOUT, state$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * uint32_t state
+     * }
+     */
+    public static void state(MemorySegment struct, int fieldValue) {
+        struct.set(state$LAYOUT, state$OFFSET, fieldValue);
+    }
+
+    private static final OfInt target$LAYOUT = (OfInt)$LAYOUT.select(groupElement("target"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * uint32_t target
+     * }
+     */
+    public static final OfInt target$layout() {
+        return target$LAYOUT;
+    }
+
+    private static final long target$OFFSET = $LAYOUT.byteOffset(groupElement("target"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * uint32_t target
+     * }
+     */
+    public static final long target$offset() {
+        return target$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * uint32_t target
+     * }
+     */
+    public static int target(MemorySegment struct) {
+        return struct.get(target$LAYOUT, target$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * uint32_t target
+     * }
+     */
+    public static void target(MemorySegment struct, int fieldValue) {
+        struct.set(target$LAYOUT, target$OFFSET, fieldValue);
     }
 
     /**

@@ -12,6 +12,7 @@ import dev.intarsia.ffi.intarsia_kv_options;
 import dev.intarsia.ffi.intarsia_partition_info;
 import dev.intarsia.ffi.intarsia_piece_info;
 import dev.intarsia.ffi.intarsia_recording_info;
+import dev.intarsia.ffi.intarsia_sampler_state;
 import dev.intarsia.ffi.intarsia_sampling;
 import dev.intarsia.ffi.intarsia_step_options;
 import java.lang.foreign.GroupLayout;
@@ -140,6 +141,7 @@ final class AbiGuard {
                 intarsia_partition_info.layout(),
                 intarsia_piece_info.layout(),
                 intarsia_recording_info.layout(),
+                intarsia_sampler_state.layout(),
                 intarsia_sampling.layout(),
                 intarsia_step_options.layout());
     }

@@ -1,7 +1,10 @@
 package dev.intarsia.runtime;
 
+import static dev.intarsia.runtime.Bounds.checkFrom;
+import static dev.intarsia.runtime.Bounds.checkIndex;
+import static dev.intarsia.runtime.Bounds.checkSize;
+
 import dev.intarsia.ffi.Intarsia;
-import dev.intarsia.ffi.intarsia_sampling;
 import dev.intarsia.ffi.intarsia_step_options;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -21,6 +24,9 @@ import java.util.List;
  * by {@link #begin}, the sampling parameters by {@link #sample}.
  */
 public final class Step extends Handle {
+    /** Most of the likeliest tokens whose log-probabilities a row can have. */
+    public static final int MAX_LOGPROBS = Intarsia.INTARSIA_MAX_LOGPROBS();
+
     private static final long INT_BYTES = Structs.INT.byteSize();
     private static final long FLOAT_BYTES = Structs.FLOAT.byteSize();
 
@@ -38,8 +44,7 @@ public final class Step extends Handle {
     private final MemorySegment queryStarts; // i32 [maxSequences + 1]
     private final MemorySegment lengths; // i32 [maxSequences]
     private final MemorySegment blockTables; // i32 [maxSequences, maxBlocks]
-    private final MemorySegment sampling; // intarsia_sampling [maxRows]
-    private final MemorySegment sampled; // i32 [maxRows]
+    private final SamplingBuffers sampling;
     private final MemorySegment logits; // f32 [maxRows, vocabulary]
 
     private int begunRows;
@@ -58,8 +63,7 @@ public final class Step extends Handle {
             queryStarts = ints(Intarsia.INTARSIA_BUFFER_QUERY_STARTS(), maxSequences + 1L);
             lengths = ints(Intarsia.INTARSIA_BUFFER_LENGTHS(), maxSequences);
             blockTables = ints(Intarsia.INTARSIA_BUFFER_BLOCK_TABLES(), (long) maxSequences * maxBlocks);
-            sampling = sized(Intarsia.INTARSIA_BUFFER_SAMPLING(), maxRows * Sampling.BYTES);
-            sampled = ints(Intarsia.INTARSIA_BUFFER_SAMPLED(), maxRows);
+            sampling = new SamplingBuffers(this::sized, maxRows);
             logits = buffer(Intarsia.INTARSIA_BUFFER_LOGITS());
             vocabulary = Math.toIntExact(logits.byteSize() / FLOAT_BYTES / maxRows);
         } catch (RuntimeException | Error e) {
@@ -157,26 +161,71 @@ public final class Step extends Handle {
         blockTables.setAtIndex(Structs.INT, (long) sequence * maxBlocks + index, block);
     }
 
+    /** {@link #sampling(int, float, float, int, float, long, long, int, int)} with no min-p, state or log-probabilities. */
+    public void sampling(int row, float temperature, float topP, int topK, long seed, long position) {
+        sampling(row, temperature, topP, topK, 0, seed, position, -1, -1);
+    }
+
     /**
-     * How a row is sampled. Temperature 0 takes the largest logit, ties to the lower id; else the same seed, position
-     * and logits give the same token for ever.
+     * How a row is sampled. Temperature 0 takes the largest logit, ties to the lower id; else the same seed, position,
+     * logits and state give the same token for ever. No two rows of a step may share a slot.
      *
      * @param row         0 .. {@link #maxRows()} - 1
      * @param temperature at least 0, finite
      * @param topP        0 exclusive .. 1: keeps the shortest prefix of the ids by falling probability that reaches it
      * @param topK        keeps that many most probable ids; 0 = all
+     * @param minP        0 .. 1: drops ids whose probability is below so much of the largest; 0 = none
      * @param seed        any
      * @param position    position in its sequence of the token to be sampled
+     * @param slot        slot of the sequence's {@link SamplerState}, -1 = it has none
+     * @param logprobs    how many of the likeliest tokens' log-probabilities are wanted beside the sampled one's: 0 ..
+     *     {@link #MAX_LOGPROBS}, -1 = not even that
      */
-    public void sampling(int row, float temperature, float topP, int topK, long seed, long position) {
+    public void sampling(int row, float temperature, float topP, int topK, float minP, long seed, long position,
+            int slot, int logprobs) {
         checkOwner();
         checkIndex("row", row, maxRows);
-        long at = row * Sampling.BYTES;
-        sampling.set(Structs.FLOAT, at + Sampling.TEMPERATURE, temperature);
-        sampling.set(Structs.FLOAT, at + Sampling.TOP_P, topP);
-        sampling.set(Structs.INT, at + Sampling.TOP_K, topK);
-        sampling.set(Structs.LONG, at + Sampling.SEED, seed);
-        sampling.set(Structs.LONG, at + Sampling.POSITION, position);
+        checkFrom(-1, "slot", slot, maxSequences - 1);
+        checkFrom(-1, "logprobs", logprobs, MAX_LOGPROBS);
+        sampling.set(row, temperature, topP, topK, minP, seed, position, slot, logprobs, -1);
+    }
+
+    /**
+     * A row that is not sampled: a given token is scored.
+     *
+     * @param row      0 .. {@link #maxRows()} - 1
+     * @param token    what {@link #sampled} then answers, and {@link #logprob} and {@link #rank} are of
+     * @param logprobs how many of the likeliest tokens' log-probabilities are wanted beside it, 0 .. {@link #MAX_LOGPROBS}
+     */
+    public void score(int row, int token, int logprobs) {
+        checkOwner();
+        checkIndex("row", row, maxRows);
+        checkIndex("token", token, vocabulary);
+        checkFrom(0, "logprobs", logprobs, MAX_LOGPROBS);
+        sampling.set(row, 0, 1, 0, 0, 0, 0, -1, logprobs, token);
+    }
+
+    /**
+     * Gives a sequence its sampler state, in place of any earlier one of the slot. Rows with this slot sample with it and
+     * append what they sample.
+     *
+     * @param slot 0 .. {@link #maxSequences()} - 1
+     * @throws NativeException ({@link NativeStatus#INVALID_ARGUMENT}) for an id outside the vocabulary or a number out
+     *     of bounds
+     */
+    public void samplerState(int slot, SamplerState state) {
+        checkOwner();
+        checkIndex("slot", slot, maxSequences);
+        try (Arena arena = Arena.ofConfined()) {
+            Status.check(Intarsia.intarsia_step_sampler_set(pointer(), slot, state.allocate(arena)));
+        }
+    }
+
+    /** Forgets the sampler state of a slot, if it has one. */
+    public void clearSamplerState(int slot) {
+        checkOwner();
+        checkIndex("slot", slot, maxSequences);
+        Status.check(Intarsia.intarsia_step_sampler_clear(pointer(), slot));
     }
 
     // ------------------------------------------------------------------------------------------------------ run a step
@@ -308,7 +357,35 @@ public final class Step extends Handle {
     public int sampled(int row) {
         checkOwner();
         checkBegunRow(row);
-        return sampled.getAtIndex(Structs.INT, row);
+        return sampling.sampled(row);
+    }
+
+    /**
+     * A log-probability of the row: of the logits as computed, before any temperature, penalty or bias.
+     *
+     * @param row   0 .. rows of the step - 1
+     * @param entry 0 = the row's own token; 1 .. the logprobs asked for = the likeliest tokens in falling order
+     */
+    public float logprob(int row, int entry) {
+        checkOwner();
+        checkBegunRow(row);
+        checkIndex("entry", entry, SamplingBuffers.ENTRIES);
+        return sampling.logprob(row, entry);
+    }
+
+    /** The token of {@link #logprob}; -1 if there are not so many. */
+    public int logprobToken(int row, int entry) {
+        checkOwner();
+        checkBegunRow(row);
+        checkIndex("entry", entry, SamplingBuffers.ENTRIES);
+        return sampling.logprobToken(row, entry);
+    }
+
+    /** How many tokens are at least as likely as the row's own, itself included; defined if logprobs were asked for. */
+    public int rank(int row) {
+        checkOwner();
+        checkBegunRow(row);
+        return sampling.rank(row);
     }
 
     /**
@@ -387,22 +464,10 @@ public final class Step extends Handle {
                 "step belongs to thread " + owner + ", but was used by " + Thread.currentThread());
     }
 
-    private static void checkIndex(String name, int index, int bound) {
-        if (index < 0 || index >= bound) {
-            throw new IndexOutOfBoundsException(name + " must be in 0.." + (bound - 1) + ", was " + index);
-        }
-    }
-
     private void checkBegunRow(int row) {
         if (row < 0 || row >= begunRows) {
             throw new IndexOutOfBoundsException(
                     "row must be >= 0 and below the step's number of rows " + begunRows + ", was " + row);
-        }
-    }
-
-    private static void checkSize(String name, int size, int most) {
-        if (size < 0 || size > most) {
-            throw new IllegalArgumentException(name + " must be in 0.." + most + ", was " + size);
         }
     }
 
@@ -428,15 +493,5 @@ public final class Step extends Handle {
             Status.check(Intarsia.intarsia_step_buffer(step, buffer, address, bytes));
             return address.get(Structs.POINTER, 0).reinterpret(bytes.get(Structs.LONG, 0));
         }
-    }
-
-    /** Offsets of the fields of {@code intarsia_sampling}, as constants that the compiler can fold. */
-    private static final class Sampling {
-        static final long BYTES = intarsia_sampling.layout().byteSize();
-        static final long TEMPERATURE = intarsia_sampling.temperature$offset();
-        static final long TOP_P = intarsia_sampling.top_p$offset();
-        static final long TOP_K = intarsia_sampling.top_k$offset();
-        static final long SEED = intarsia_sampling.seed$offset();
-        static final long POSITION = intarsia_sampling.position$offset();
     }
 }

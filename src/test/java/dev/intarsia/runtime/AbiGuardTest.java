@@ -112,7 +112,7 @@ class AbiGuardTest {
         String mismatch = AbiGuard.mismatch(library).orElseThrow();
         assertThat(mismatch).startsWith(OTHER_HEADER);
         assertThat(mismatch.substring(OTHER_HEADER.length()).split("; ")).containsExactlyInAnyOrder(
-                "struct intarsia_sampling is 40, in the bindings 32",
+                "struct intarsia_sampling is 40, in the bindings 48",
                 "field intarsia_sampling.seed is 24 8, in the bindings 16 8",
                 "field intarsia_kv_options.blocks is in the bindings alone",
                 "function intarsia_sample is i(pi), in the bindings i(p)",

@@ -33,6 +33,7 @@ class StepAllocationTest {
                 }
                 Executable[] executables = compiled.toArray(Executable[]::new);
                 float[] logits = new float[step.vocabulary()];
+                step.samplerState(0, new SamplerState().penalties(0.1f, 0, 1));
                 // Until the compilers are done the interpreter's boxes are seen: the last rounds of a good many count.
                 long allocated = Long.MAX_VALUE;
                 for (int i = 0; i < MOST_WARM_UPS && allocated != 0; i++) {
@@ -58,13 +59,13 @@ class StepAllocationTest {
             step.row(0, 0);
             step.row(1, 1);
             step.sampling(0, 0, 1, 0, 0, 0);
-            step.sampling(1, 0.8f, 0.9f, 20, round, 2);
+            step.sampling(1, 0.8f, 0.9f, 20, 0.01f, round, 2, 0, 5);
             step.begin(2, 1, 2);
             for (int piece = 0; piece < executables.length; piece++) {
                 step.execute(executables[piece], piece);
             }
             step.sample();
-            sum += step.sampled(0) + step.sampled(1);
+            sum += step.sampled(0) + step.sampled(1) + step.rank(1) + step.logprobToken(1, 1) + (int) step.logprob(1, 5);
             step.logits(0, logits);
         }
     }

@@ -193,7 +193,9 @@ class StepTest {
         List<ThrowingCallable> calls = List.of(
                 () -> step.token(0, 0, 0, 0), () -> step.row(0, 0), () -> step.queryStart(0, 0),
                 () -> step.length(0, 0), () -> step.block(0, 0, 0), () -> step.sampling(0, 0, 1, 0, 0, 0),
-                () -> step.begin(1, 1, 1), () -> step.execute(null, 0), step::sample, () -> step.sampled(0),
+                () -> step.score(0, 0, 0), () -> step.samplerState(0, new SamplerState()),
+                () -> step.clearSamplerState(0), () -> step.logprob(0, 0), () -> step.logprobToken(0, 0),
+                () -> step.rank(0), () -> step.begin(1, 1, 1), () -> step.execute(null, 0), step::sample, () -> step.sampled(0),
                 () -> step.logits(0, new float[TinyModel.VOCABULARY]), step::bytes, step::close);
         Thread owner = Thread.currentThread();
         onThread("stranger", () -> {
