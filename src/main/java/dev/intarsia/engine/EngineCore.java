@@ -21,6 +21,7 @@ import dev.intarsia.text.Tokenizer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.Queue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -54,6 +55,7 @@ public final class EngineCore implements AutoCloseable {
     private final LoadedModel model;
     private final Object ends = new Object(); // told when the last open request ends
     private final AtomicInteger open = new AtomicInteger(); // requests that have not ended
+    private volatile StepLoop loop; // the engine's thread's own
     private volatile boolean closing;
     private volatile boolean draining;
     private volatile Throwable broken;
@@ -110,17 +112,19 @@ public final class EngineCore implements AutoCloseable {
 
     private void serve(WeightSource source, EngineOptions options, CompletableFuture<LoadedModel> loaded) {
         try (LoadedModel opened = LoadedModel.open(source, options)) {
+            List<Request> left = List.of();
             try (Outputs outputs = new Outputs(Thread.currentThread().getName() + "-outputs", tokenizer, new FromOutputs())) {
-                StepLoop loop = opened.loop(meters, outputs::post);
+                loop = opened.loop(meters, outputs::post);
                 loaded.complete(opened);
                 try {
-                    serve(loop);
+                    serve();
                 } catch (Throwable failure) {
                     broken = failure;
-                } finally {
-                    closing = true;
-                    loop.abandon().forEach(this::fail);
                 }
+                closing = true;
+                left = loop.abandon();
+            } finally {
+                left.forEach(this::fail); // who streams has got all that was sampled
             }
         } catch (Throwable failure) {
             broken = broken == null ? failure : broken;
@@ -131,7 +135,7 @@ public final class EngineCore implements AutoCloseable {
         }
     }
 
-    private void serve(StepLoop loop) {
+    private void serve() {
         while (!closing) {
             for (Request request = arrivals.poll(); request != null; request = arrivals.poll()) {
                 loop.add(request);
@@ -328,6 +332,16 @@ public final class EngineCore implements AutoCloseable {
 
     public boolean hasTokenizer() {
         return tokenizer != null;
+    }
+
+    /** For tests, which change what a step runs. */
+    StepLoop loop() {
+        return loop;
+    }
+
+    /** For tests. */
+    LoadedModel model() {
+        return model;
     }
 
     public GenerationConfig generation() {
