@@ -173,6 +173,11 @@ INTARSIA_API intarsia_status intarsia_device_query(uint32_t index, intarsia_devi
 /* A team of threads (parked when idle) and the kernels of one tier. The calling thread of an execute is one of the team. */
 INTARSIA_API intarsia_status intarsia_device_open(const intarsia_device_options *options, intarsia_device **out_device);
 INTARSIA_API void intarsia_device_destroy(intarsia_device *device);
+/*
+ * Measures how fast the device reads its memory: `bytes` bytes, 1 MiB .. 16 GiB and at most half of what is free, on huge pages where the
+ * system gives them, read by all threads of the team, each a part of its own; the median of five passes. Choose a size beyond the caches.
+ */
+INTARSIA_API intarsia_status intarsia_device_measure_read(intarsia_device *device, uint64_t bytes, double *out_bytes_per_second);
 
 /* ---------------------------------------------------------------------------------------------------------------- weights */
 

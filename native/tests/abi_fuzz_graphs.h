@@ -24,6 +24,17 @@ public:
         if (FUZZ_CALL(s, intarsia_device_open, in, out)) o.remember(o.devices, Device{out.value()});
     }
 
+    void measure_read() {
+        if (o.devices.empty()) return open_device();
+        const Ref<Device> device = r.of(o.devices);
+        const uint64_t bytes = o.number(uint64_t{1} << 20, {uint64_t{0}, (uint64_t{1} << 20) - 1, uint64_t{1} << 40, UINT64_MAX});
+        Out<double> out(s);
+        if (FUZZ_CALL(s, intarsia_device_measure_read, o.given(device->handle), bytes, out)) {
+            EXPECT_GT(out.value(), 0);
+            EXPECT_TRUE(std::isfinite(out.value()));
+        }
+    }
+
     void make_weights() {
         if (o.devices.empty()) return open_device();
         const Ref<Device> device = r.of(o.devices);

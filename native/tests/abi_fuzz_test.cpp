@@ -66,7 +66,7 @@ public:
 
     void act() {
         switch (r.below(26)) {
-        case 0: return r.once_in(4) ? ask_library(s) : graphs.ask_weights();
+        case 0: return r.once_in(4) ? ask_library(s) : r.once_in(4) ? graphs.measure_read() : graphs.ask_weights();
         case 1: return objects.devices.size() < 3 ? graphs.open_device() : objects.destroy_any();
         case 2: return objects.weights.size() < 4 ? graphs.make_weights() : objects.destroy_any();
         case 3:

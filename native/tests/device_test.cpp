@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/bandwidth.h"
 #include "runtime/error.h"
 
 namespace intarsia {
@@ -368,6 +369,17 @@ TEST(Device, OpensWithKernelsAndATeam) {
     Device device(select_kernels("scalar"), 2);
     EXPECT_STREQ(device.kernels().tier, "scalar");
     EXPECT_EQ(device.team().threads(), 2u);
+}
+
+TEST(Bandwidth, ReadsOnAnyNumberOfThreads) {
+    for (const uint32_t threads : {1u, 2u, 3u}) {
+        Device device(select_kernels("scalar"), threads);
+        const double rate = measure_read(device, (uint64_t{4} << 20) + 100); // not a whole number of lines for each
+        EXPECT_GT(rate, 1e8);
+        EXPECT_LT(rate, 1e13);
+    }
+    Device device(select_kernels("scalar"), 1);
+    EXPECT_THROW(measure_read(device, memory_state().total), Error);
 }
 
 } // namespace

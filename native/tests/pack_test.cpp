@@ -111,7 +111,7 @@ TEST(Pack, LaysTilesOut) {
     uint32_t seed = 0;
     for (const Source source : {Source::F32, Source::F16, Source::BF16}) {
         for (const uint32_t n : {1u, 15u, 16u, 17u, 33u, 64u}) {
-            for (const uint32_t k : {1u, 2u, 15u, 16u, 31u, 32u, 33u, 65u}) {
+            for (const uint32_t k : {1u, 2u, 15u, 16u, 31u, 32u, 33u, 65u, 70u, 127u, 128u, 129u, 264u}) {
                 const Elements from = elements(source, n * k, ++seed);
                 for (const Storage storage : {Storage::F32, Storage::BF16}) {
                     Guarded<unsigned char> out(cpu::matrix_bytes(n, k, storage));
@@ -177,6 +177,19 @@ TEST(Pack, RoundsToNearestEvenAndKeepsNan) {
         const uint16_t got = out[i / 2 * 32 + i % 2];
         EXPECT_EQ(got & 0x7FC0, 0x7FC0) << "NaN must stay a quiet NaN: " << nans[i];
         EXPECT_EQ(got >> 15, nans[i] >> 31);
+    }
+}
+
+// Whole tiles are moved without being converted; what they hold must be what rounding makes.
+TEST(Pack, EveryBf16IsKeptAndNanMadeQuiet) {
+    const uint32_t k = 65536 / 16;
+    std::vector<uint16_t> halves(65536);
+    for (uint32_t i = 0; i < 65536; ++i) halves[i] = static_cast<uint16_t>(i);
+    Guarded<uint16_t> out(65536);
+    cpu::pack(halves.data(), Source::BF16, 16, k, Storage::BF16, out.data(), 0, 1);
+    for (uint32_t i = 0; i < 65536; ++i) {
+        const uint16_t want = static_cast<uint16_t>((i & 0x7FFF) > 0x7F80 ? i | 0x40 : i);
+        ASSERT_EQ(out[i % k / 2 * 32 + i / k * 2 + i % 2], want) << i;
     }
 }
 

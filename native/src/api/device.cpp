@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "api/guard.h"
+#include "runtime/bandwidth.h"
 
 using namespace intarsia;
 using namespace intarsia::api;
@@ -10,6 +11,8 @@ using namespace intarsia::api;
 namespace {
 
 constexpr uint32_t kMostThreads = 256;
+constexpr uint64_t kLeastRead = uint64_t{1} << 20;
+constexpr uint64_t kMostRead = uint64_t{16} << 30;
 
 // A char array of a struct as text; it must end within the array.
 template <size_t N> std::string text_of(const char (&field)[N], const char *name) {
@@ -51,5 +54,16 @@ intarsia_status intarsia_device_open(const intarsia_device_options *options, int
 }
 
 void intarsia_device_destroy(intarsia_device *device) { destroy(device); }
+
+intarsia_status intarsia_device_measure_read(intarsia_device *device, uint64_t bytes, double *out_bytes_per_second) {
+    return guarded(__func__, [&] {
+        const auto target = get(device);
+        checked(out_bytes_per_second, "out_bytes_per_second");
+        if (bytes < kLeastRead || bytes > kMostRead)
+            fail(INTARSIA_INVALID_ARGUMENT, "bytes is %llu, not in %llu..%llu", static_cast<unsigned long long>(bytes),
+                 static_cast<unsigned long long>(kLeastRead), static_cast<unsigned long long>(kMostRead));
+        *out_bytes_per_second = measure_read(*target, bytes);
+    });
+}
 
 } // extern "C"

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "cpu/bf16.h"
+#include "cpu/interleave.h"
 
 namespace intarsia::cpu {
 namespace {
@@ -39,22 +40,42 @@ template <Source F> void widen_all(const unsigned char *data, uint64_t count, fl
     }
 }
 
+template <Source F> void round_all(const unsigned char *data, uint32_t count, uint16_t *out) {
+    for (uint32_t i = 0; i < count; ++i) {
+        out[i] = round_bf16(element<F>(data, i));
+    }
+}
+
+// Inputs of a tile that are converted at a time and then interleaved: they stay in the first-level cache meanwhile. Whole tiles of words
+// that need no conversion are interleaved where they lie.
+constexpr uint32_t kSection = 128;
+
 // Rows of one tile, row-major at data, to [input, 16 outputs].
-template <Source F> void pack_f32(const unsigned char *data, uint32_t rows, uint32_t k, float *out) {
-    for (uint64_t i = 0; i < k; ++i, out += kTile) {
-        for (uint64_t row = 0; row < kTile; ++row) {
-            out[row] = row < rows ? element<F>(data, row * k + i) : 0;
+template <Source F> void pack_f32(const unsigned char *data, uint32_t rows, uint32_t k, uint32_t *out) {
+    if (F == Source::F32 && rows == kTile) return interleave<as_is>(data, uint64_t{k} * sizeof(float), k, out);
+    alignas(64) float section[kTile * kSection] = {};
+    for (uint32_t first = 0; first < k; first += kSection) {
+        const uint32_t count = k - first < kSection ? k - first : kSection;
+        for (uint64_t row = 0; row < rows; ++row) {
+            widen_all<F>(data + (row * k + first) * kBytes<F>, count, section + row * kSection);
         }
+        interleave<as_is>(reinterpret_cast<const unsigned char *>(section), kSection * sizeof(float), count,
+                          out + uint64_t{first} * kTile);
     }
 }
 
 // Rows of one tile, row-major at data, to [pair of inputs, 16 outputs, 2].
-template <Source F> void pack_bf16(const unsigned char *data, uint32_t rows, uint32_t k, uint16_t *out) {
-    for (uint64_t i = 0; i < k; i += 2, out += 2 * kTile) {
-        for (uint64_t row = 0; row < kTile; ++row) {
-            out[row * 2] = row < rows ? round_bf16(element<F>(data, row * k + i)) : 0;
-            out[row * 2 + 1] = row < rows && i + 1 < k ? round_bf16(element<F>(data, row * k + i + 1)) : 0;
+template <Source F> void pack_bf16(const unsigned char *data, uint32_t rows, uint32_t k, uint32_t *out) {
+    if (F == Source::BF16 && rows == kTile && k % 2 == 0) return interleave<quiet>(data, uint64_t{k} * 2, k / 2, out);
+    alignas(64) uint16_t section[kTile * kSection] = {};
+    for (uint32_t first = 0; first < k; first += kSection) {
+        const uint32_t count = k - first < kSection ? k - first : kSection;
+        for (uint64_t row = 0; row < rows; ++row) {
+            round_all<F>(data + (row * k + first) * kBytes<F>, count, section + row * kSection);
+            if (count % 2 != 0) section[row * kSection + count] = 0;
         }
+        interleave<as_is>(reinterpret_cast<const unsigned char *>(section), kSection * sizeof(uint16_t), (count + 1) / 2,
+                          out + uint64_t{first} / 2 * kTile);
     }
 }
 
@@ -67,9 +88,9 @@ void pack_tiles(const unsigned char *data, uint32_t n, uint32_t k, Storage stora
         const unsigned char *from = data + row * k * kBytes<F>;
         unsigned char *to = out + tile * tile_bytes(k, storage);
         if (storage == Storage::F32) {
-            pack_f32<F>(from, rows, k, reinterpret_cast<float *>(to));
+            pack_f32<F>(from, rows, k, reinterpret_cast<uint32_t *>(to));
         } else {
-            pack_bf16<F>(from, rows, k, reinterpret_cast<uint16_t *>(to));
+            pack_bf16<F>(from, rows, k, reinterpret_cast<uint32_t *>(to));
         }
     }
 }

@@ -31,7 +31,7 @@ uint64_t held(uint64_t bytes) { return (bytes + kFence + kPage - 1) / kPage * kP
 Memory::Memory(uint64_t bytes, const char *what) {
     if (bytes == 0) return;
     // A huge page can only start at a multiple of its size: large buffers are mapped with one page to spare and the rest is returned.
-    const bool huge = bytes >= 2 * kHugePage;
+    const bool huge = bytes >= kHugePage;
     const uint64_t kept = held(bytes);
     const uint64_t mapped = huge ? kept + kHugePage : kept;
     void *address = mapped < bytes ? MAP_FAILED

@@ -7,5 +7,5 @@ public final class Header {
     private Header() {}
 
     /** SHA-256 of intarsia.h, to be compared with intarsia_header_hash(). */
-    public static final String SHA256 = "ff097168586a247d5c20f0b2c1db707c26940ddca08d7d4c3aea9e6f3cee7a4b";
+    public static final String SHA256 = "dbc0197448b5515a16ace56237e19ab23b0225c7ce0a37c04c1114c31e463d87";
 }

@@ -1096,6 +1096,68 @@ public class Intarsia extends Symbols {
         }
     }
 
+    private static class intarsia_device_measure_read {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Intarsia.C_INT,
+            Intarsia.C_POINTER,
+            Intarsia.C_LONG,
+            Intarsia.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("intarsia_device_measure_read");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_device_measure_read(intarsia_device *device, uint64_t bytes, double *out_bytes_per_second)
+     * }
+     */
+    public static FunctionDescriptor intarsia_device_measure_read$descriptor() {
+        return intarsia_device_measure_read.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_device_measure_read(intarsia_device *device, uint64_t bytes, double *out_bytes_per_second)
+     * }
+     */
+    public static MethodHandle intarsia_device_measure_read$handle() {
+        return intarsia_device_measure_read.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_device_measure_read(intarsia_device *device, uint64_t bytes, double *out_bytes_per_second)
+     * }
+     */
+    public static MemorySegment intarsia_device_measure_read$address() {
+        return intarsia_device_measure_read.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * intarsia_status intarsia_device_measure_read(intarsia_device *device, uint64_t bytes, double *out_bytes_per_second)
+     * }
+     */
+    public static int intarsia_device_measure_read(MemorySegment device, long bytes, MemorySegment out_bytes_per_second) {
+        var mh$ = intarsia_device_measure_read.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("intarsia_device_measure_read", device, bytes, out_bytes_per_second);
+            }
+            return (int)mh$.invokeExact(device, bytes, out_bytes_per_second);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class intarsia_weights_create {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             Intarsia.C_INT,

@@ -67,6 +67,7 @@ public final class Main implements Runnable {
                 .addSubcommand(new LogitsCommand(host))
                 .addSubcommand(new InspectCommand(host))
                 .addSubcommand(new InfoCommand(host))
+                .addSubcommand(new CommandLine(new BenchCommand()).addSubcommand(new BenchRunCommand(host)))
                 .addSubcommand(new HelpCommand())
                 .setOut(host.out().writer())
                 .setErr(host.err())
@@ -79,6 +80,6 @@ public final class Main implements Runnable {
 
     @Override
     public void run() {
-        throw new ParameterException(spec.commandLine(), "no command: generate, logits, inspect, info or help");
+        throw new ParameterException(spec.commandLine(), "no command: generate, logits, inspect, info, bench or help");
     }
 }

@@ -55,4 +55,21 @@ public final class Device extends Handle {
             return new Device(Calls.askHandle(out -> Intarsia.intarsia_device_open(struct, out)));
         }
     }
+
+    /**
+     * Measures how fast the threads of the device read memory together: the median of five passes over {@code bytes} bytes, to be chosen
+     * beyond the caches.
+     *
+     * @param bytes 1 MiB .. 16 GiB, and at most half of what is free
+     * @return bytes per second
+     * @throws NativeException if {@code bytes} is out of bounds or there is no memory
+     */
+    public double measureRead(long bytes) {
+        MemorySegment pointer = pointer();
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment out = arena.allocate(Intarsia.C_DOUBLE);
+            Status.check(Intarsia.intarsia_device_measure_read(pointer, bytes, out));
+            return out.get(Intarsia.C_DOUBLE, 0);
+        }
+    }
 }

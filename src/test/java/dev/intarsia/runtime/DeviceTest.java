@@ -56,4 +56,15 @@ class DeviceTest {
                 .satisfies(e -> assertThat(e.status())
                         .isIn(NativeStatus.INVALID_ARGUMENT, NativeStatus.UNSUPPORTED));
     }
+
+    @Test
+    void readsAreMeasuredWithinBounds() {
+        try (Device device = Device.open(DeviceOptions.cpu().withThreads(2))) {
+            assertThat(device.measureRead(8 << 20)).isBetween(1e8, 1e13);
+            assertThatExceptionOfType(NativeException.class)
+                    .isThrownBy(() -> device.measureRead(1000))
+                    .withMessageContaining("bytes is 1000, not in 1048576..");
+            assertThatExceptionOfType(NativeException.class).isThrownBy(() -> device.measureRead(-1));
+        }
+    }
 }
