@@ -13,12 +13,13 @@ namespace intarsia {
 namespace {
 
 constexpr int kPasses = 5;
-constexpr uint64_t kLine = 64;
 // A member reads as many streams side by side, which keeps more of the processor's prefetchers busy than one does.
-constexpr uint64_t kStreams = 4;
+constexpr uint64_t kStreams = 2;
+constexpr uint64_t kLine = 64;
 
-// In whatever vector registers the build has: which ones does not matter, memory is slower than all of them.
-using Line = uint64_t __attribute__((vector_size(kLine)));
+// Which vector registers does not matter, memory is slower than the smallest; but two lines of sums must fit in them.
+using Lanes = uint64_t __attribute__((vector_size(16)));
+constexpr uint64_t kLanes = kLine / sizeof(Lanes);
 
 struct ReadJob {
     const std::byte *data;
@@ -35,13 +36,17 @@ void fill(void *context, uint32_t member) {
 
 void read(void *context, uint32_t member) {
     auto &job = *static_cast<ReadJob *>(context);
-    const auto *lines = reinterpret_cast<const Line *>(job.data) + job.lines * kStreams * member;
-    Line sums[kStreams] = {};
-    for (uint64_t i = 0; i < job.lines; ++i)
-        for (uint64_t stream = 0; stream < kStreams; ++stream) sums[stream] ^= lines[stream * job.lines + i];
+    const auto *first = reinterpret_cast<const Lanes *>(job.data) + job.lines * kLanes * kStreams * member;
+    const auto *second = first + job.lines * kLanes;
+    Lanes sums[kStreams * kLanes] = {};
+    for (uint64_t i = 0; i < job.lines * kLanes; i += kLanes) {
+        for (uint64_t lane = 0; lane < kLanes; ++lane) {
+            sums[lane] ^= first[i + lane];
+            sums[kLanes + lane] ^= second[i + lane];
+        }
+    }
     uint64_t sum = 0;
-    for (const Line &each : sums)
-        for (uint64_t lane = 0; lane < kLine / sizeof(uint64_t); ++lane) sum ^= each[lane];
+    for (const Lanes &each : sums) sum ^= each[0] ^ each[1];
     job.sum.fetch_xor(sum, std::memory_order_relaxed);
 }
 

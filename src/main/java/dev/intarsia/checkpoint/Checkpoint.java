@@ -23,14 +23,17 @@ public final class Checkpoint implements WeightSource {
     private final ModelConfig config;
     private final GenerationConfig generation;
     private final Arena arena;
+    private final Shards shards;
     private final Map<String, TensorView> tensors;
+    private Arena window = Arena.ofShared(); // of the weight that was asked for last
 
     private Checkpoint(Path directory, ModelConfig config, GenerationConfig generation, Arena arena) {
         this.directory = directory;
         this.config = config;
         this.generation = generation;
         this.arena = arena;
-        this.tensors = Shards.map(directory, arena);
+        this.shards = Shards.map(directory, arena);
+        this.tensors = shards.tensors();
     }
 
     /**
@@ -105,15 +108,17 @@ public final class Checkpoint implements WeightSource {
         return tensor;
     }
 
-    /** {@link #tensor} of the shape that the configuration makes it; valid until the checkpoint is closed. */
+    /** {@link #tensor} of the shape that the configuration makes it, mapped by itself until the next call. */
     @Override
-    public TensorView weight(String name, long... shape) {
+    public synchronized TensorView weight(String name, long... shape) {
         TensorView tensor = tensor(name);
         if (!Arrays.equals(tensor.shape(), shape)) {
             throw new CheckpointException("tensor " + name + " in " + directory + " has shape "
                     + Arrays.toString(tensor.shape()) + ", but config.json makes it " + Arrays.toString(shape));
         }
-        return tensor;
+        window.close();
+        window = Arena.ofShared();
+        return shards.mapAlone(name, window);
     }
 
     /** The names that share the longest beginning and end with the one asked for. */
@@ -142,6 +147,7 @@ public final class Checkpoint implements WeightSource {
     @Override
     public synchronized void close() {
         if (arena.scope().isAlive()) {
+            window.close();
             arena.close();
         }
     }

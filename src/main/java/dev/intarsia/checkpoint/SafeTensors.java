@@ -2,6 +2,7 @@ package dev.intarsia.checkpoint;
 
 import dev.intarsia.CheckpointException;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -32,14 +33,17 @@ final class SafeTensors {
             ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private final Path file;
+    private final FileChannel channel;
     private final Map<String, TensorView> tensors = new LinkedHashMap<>();
+    private MemorySegment bytes; // of the whole file
 
     /** A header entry: bytes [begin, end) of the data. */
     private record Entry(String name, DType dtype, long[] shape, long begin, long end) {
     }
 
-    private SafeTensors(Path file) {
+    private SafeTensors(Path file, FileChannel channel) {
         this.file = file;
+        this.channel = channel;
     }
 
     /**
@@ -48,19 +52,52 @@ final class SafeTensors {
      * @throws CheckpointException if the file cannot be mapped or breaks the format
      */
     static SafeTensors map(Path file, Arena arena) {
-        SafeTensors mapped = new SafeTensors(file);
         if (!Files.exists(file)) {
-            throw mapped.error("no such file");
+            throw new CheckpointException(file + ": no such file");
         }
         if (!Files.isRegularFile(file)) {
-            throw mapped.error("not a regular file");
+            throw new CheckpointException(file + ": not a regular file");
         }
-        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
-            mapped.read(channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena));
+        try {
+            FileChannel channel = FileChannel.open(file, StandardOpenOption.READ);
+            MemorySegment.ofAddress(1).reinterpret(arena, ignored -> close(channel)); // with the arena
+            SafeTensors mapped = new SafeTensors(file, channel);
+            mapped.bytes = mapped.map(0, channel.size(), arena);
+            mapped.read(mapped.bytes);
+            return mapped;
         } catch (IOException e) {
-            throw new CheckpointException(file + ": cannot be mapped: " + e, e);
+            throw unmappable(file, e);
         }
-        return mapped;
+    }
+
+    private MemorySegment map(long offset, long size, Arena arena) throws IOException {
+        return channel.map(FileChannel.MapMode.READ_ONLY, offset, size, arena);
+    }
+
+    private static CheckpointException unmappable(Path file, IOException cause) {
+        return new CheckpointException(file + ": cannot be mapped: " + cause, cause);
+    }
+
+    private static void close(FileChannel channel) {
+        try {
+            channel.close();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /**
+     * Maps a tensor of this file once more, by itself, for as long as the arena lives: where tensors are read one after the other, what
+     * was read does not stay in the memory of the process.
+     */
+    TensorView mapAlone(TensorView tensor, Arena arena) {
+        long offset = tensor.data().address() - bytes.address();
+        try {
+            return new TensorView(
+                    tensor.name(), tensor.dtype(), tensor.shape(), map(offset, tensor.data().byteSize(), arena));
+        } catch (IOException e) {
+            throw unmappable(file, e);
+        }
     }
 
     Path file() {

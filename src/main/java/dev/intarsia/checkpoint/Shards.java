@@ -18,6 +18,9 @@ final class Shards {
     /** A plain file name, no longer than file systems take: an index must not lead out of its directory. */
     private static final Pattern SHARD = Pattern.compile("[A-Za-z0-9_][A-Za-z0-9._-]{0,240}\\.safetensors");
 
+    private final Map<String, TensorView> tensors = new LinkedHashMap<>();
+    private final Map<String, SafeTensors> files = new LinkedHashMap<>();
+
     private Shards() {
     }
 
@@ -26,11 +29,13 @@ final class Shards {
      *
      * @throws CheckpointException if there are no weights, or they break the format, or index and shards disagree
      */
-    static Map<String, TensorView> map(Path directory, Arena arena) {
+    static Shards map(Path directory, Arena arena) {
         Path single = directory.resolve(SINGLE);
         Path index = directory.resolve(INDEX);
         if (Files.exists(single)) {
-            return SafeTensors.map(single, arena).tensors();
+            Shards shards = new Shards();
+            shards.add(SafeTensors.map(single, arena));
+            return shards;
         }
         if (Files.exists(index)) {
             return mapIndexed(directory, Json.read(index, MAX_INDEX).requireObject("weight_map"), arena);
@@ -39,7 +44,28 @@ final class Shards {
                 + "; weights in other formats must be converted to safetensors first");
     }
 
-    private static Map<String, TensorView> mapIndexed(Path directory, JsonObject weightMap, Arena arena) {
+    /** All tensors by name. */
+    Map<String, TensorView> tensors() {
+        return tensors;
+    }
+
+    /** One of them, mapped once more by itself for as long as an arena lives. */
+    TensorView mapAlone(String tensor, Arena arena) {
+        return files.get(tensor).mapAlone(tensors.get(tensor), arena);
+    }
+
+    private void add(SafeTensors file) {
+        for (String tensor : file.tensors().keySet()) {
+            SafeTensors other = files.putIfAbsent(tensor, file);
+            if (other != null) {
+                throw new CheckpointException(
+                        file.file() + ": tensor " + Json.quote(tensor) + " is also in " + other.file());
+            }
+        }
+        tensors.putAll(file.tensors());
+    }
+
+    private static Shards mapIndexed(Path directory, JsonObject weightMap, Arena arena) {
         TreeSet<String> names = new TreeSet<>();
         for (String tensor : weightMap.keys()) {
             String shard = weightMap.requireString(tensor);
@@ -48,20 +74,12 @@ final class Shards {
             }
             names.add(shard);
         }
+        Shards all = new Shards();
         Map<String, SafeTensors> shards = new LinkedHashMap<>();
-        Map<String, TensorView> all = new LinkedHashMap<>();
-        Map<String, Path> found = new LinkedHashMap<>();
         for (String name : names) {
             SafeTensors shard = SafeTensors.map(directory.resolve(name), arena);
             shards.put(name, shard);
-            for (String tensor : shard.tensors().keySet()) {
-                Path other = found.putIfAbsent(tensor, shard.file());
-                if (other != null) {
-                    throw new CheckpointException(
-                            shard.file() + ": tensor " + Json.quote(tensor) + " is also in " + other);
-                }
-            }
-            all.putAll(shard.tensors());
+            all.add(shard);
         }
         for (String tensor : weightMap.keys()) {
             SafeTensors shard = shards.get(weightMap.requireString(tensor));

@@ -20,7 +20,7 @@ import java.util.Map;
  * What a family builds with: ops by their role in a decoder, weights by their name in the checkpoint. A weight is laid out
  * when it is first named, in the shape that the config implies. Used by one thread.
  */
-public final class ModelBuilder {
+public class ModelBuilder {
     private final WeightSource source;
     private final ModelConfig config;
     private final Weights weights;
@@ -32,6 +32,14 @@ public final class ModelBuilder {
         this.config = source.config();
         this.weights = weights;
         this.graph = graph;
+    }
+
+    /** For a builder that overrides everything that builds. */
+    ModelBuilder(ModelConfig config) {
+        this.source = null;
+        this.config = config;
+        this.weights = null;
+        this.graph = null;
     }
 
     public ModelConfig config() {

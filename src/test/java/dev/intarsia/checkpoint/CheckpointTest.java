@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.intarsia.CheckpointException;
+import dev.intarsia.TestModels;
 import java.io.IOException;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
@@ -191,5 +192,19 @@ class CheckpointTest {
         assertThatThrownBy(() -> Checkpoint.open(directory).close())
                 .isInstanceOf(CheckpointException.class)
                 .hasMessageContaining(message);
+    }
+
+    @Test
+    void aWeightIsMappedUntilTheNextIsAskedFor() {
+        Checkpoint checkpoint = Checkpoint.open(TestModels.checkpoint("qwen3-tied"));
+        TensorView whole = checkpoint.tensor("model.norm.weight");
+        TensorView weight = checkpoint.weight("model.norm.weight", whole.shape());
+        assertThat(weight.data().mismatch(whole.data())).isEqualTo(-1);
+        TensorView next = checkpoint.weight("model.norm.weight", whole.shape());
+        assertThat(weight.data().scope().isAlive()).isFalse();
+        assertThat(next.data().mismatch(whole.data())).isEqualTo(-1);
+        checkpoint.close();
+        assertThat(next.data().scope().isAlive()).isFalse();
+        assertThat(whole.data().scope().isAlive()).isFalse();
     }
 }

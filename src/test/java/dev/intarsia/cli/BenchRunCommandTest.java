@@ -23,7 +23,7 @@ class BenchRunCommandTest {
         Shell.Result result = bench("--prompt-tokens", "16", "--decode-tokens", "4", "--repeat", "3", "--json",
                 "--threads", "1", "--precision", "f32");
 
-        assertThat(result.err()).isEmpty();
+        assertThat(result.err().lines()).allMatch(line -> line.matches("intarsia: .* \\(\\d+ s\\)")); // where the machine is slow
         assertThat(result.exit()).isZero();
         JsonNode json = result.json();
         assertThat(json.get("architecture").stringValue()).isEqualTo("Qwen3ForCausalLM");
@@ -51,7 +51,7 @@ class BenchRunCommandTest {
     void wrongOptionsAreNamed() {
         assertThat(bench("--prompt-tokens", "0", "--decode-tokens", "0").err()).contains("nothing to measure");
         assertThat(bench("--batch", "0").err()).contains("--batch is 0; it must be in 1..65536; see intarsia bench run --help");
-        assertThat(bench("--max-model-len", "4").err()).contains("maxModelLen", "4");
+        assertThat(bench("--max-model-len", "4").err()).contains("--max-model-len 4 leaves room for at most 3");
         Shell.Result none = new Shell().run("bench");
         assertThat(none.exit()).isEqualTo(ExitCode.USAGE);
         assertThat(none.err()).contains("no command: bench run");

@@ -17,7 +17,7 @@ class UsageTest {
     @ParameterizedTest(name = "intarsia {0}")
     @CsvSource(delimiter = '|', textBlock = """
             ''                                      | no command
-            generat x                               | unknown command generat (did you mean generate?)
+            generat x                               | unknown command generat (did you mean generate
             --no-such                               | unknown option --no-such
             generate                                | no prompt: give PROMPT, - for standard input, or --tokens
             generate a b                            | one argument too many: b

@@ -80,7 +80,7 @@ public final class EngineBench {
      * @param decode     tokens of all streams per second while all of them decode, one value a repeat
      * @param read       bytes per second that the threads of the engine read from memory
      * @param stepBytes  bytes that a decode step must read at least: every weight once, and keys and values of all streams
-     * @param peakRss    most resident bytes of this process, where the system says
+     * @param peakRss    most resident bytes of this process until all had run once, before memory was read; where the system says
      */
     public record Result(
             EngineInfo engine,
@@ -143,12 +143,11 @@ public final class EngineBench {
             List<Double> prefill = new ArrayList<>();
             List<Double> decode = new ArrayList<>();
             List<Double> read = new ArrayList<>();
+            OptionalLong peakRss = OptionalLong.empty();
             try (Device reader = Device.open(DeviceOptions.cpu().withThreads(info.threads()).withTier(info.cpuTier()))) {
                 long readBytes = readBytes();
                 for (int repeat = 1; repeat <= settings.repeat; repeat++) {
                     String where = "repeat " + repeat + " of " + settings.repeat + ": ";
-                    progress.phase(where + "reading memory");
-                    read.add(reader.measureRead(readBytes));
                     if (settings.promptTokens > 0) {
                         progress.phase(where + "prompt of " + settings.promptTokens + " tokens");
                         prefill.add(prefill(engine, ids(random, settings.promptTokens, info)));
@@ -157,6 +156,9 @@ public final class EngineBench {
                         progress.phase(where + "decoding " + settings.batch + " x " + settings.decodeTokens + " tokens");
                         decode.add(decode(engine, contexts));
                     }
+                    peakRss = peakRss.isPresent() ? peakRss : ProcessMemory.peakResident(); // before memory is taken to be read
+                    progress.phase(where + "reading memory");
+                    read.add(reader.measureRead(readBytes));
                 }
             }
             return new Result(
@@ -168,7 +170,7 @@ public final class EngineBench {
                     Samples.of(decode),
                     Samples.of(read),
                     stepBytes(engine.inspect()),
-                    ProcessMemory.peakResident());
+                    peakRss);
         }
     }
 
