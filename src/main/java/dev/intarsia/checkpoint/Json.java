@@ -1,9 +1,10 @@
 package dev.intarsia.checkpoint;
 
 import dev.intarsia.CheckpointException;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
-import java.nio.ByteBuffer;
+import java.io.InputStreamReader;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -25,33 +26,49 @@ public final class Json {
     private static final int MAX_NUMBER_LENGTH = 100;
     private static final int MAX_NAME_LENGTH = 1 << 16;
     private static final int MAX_STRING_LENGTH = 1 << 24;
-    /** Bounds the heap that a document of tiny values takes: a tokenizer of 260,000 entries has 3 million tokens. */
-    private static final long MAX_TOKENS = 16_000_000;
+    /** Bounds the heap that a document of tiny values takes: the header of 100,000 tensors has 1.5 million tokens. */
+    private static final long MAX_TOKENS = 2_000_000;
+    /** A tokenizer of 260,000 entries has 3 million tokens. */
+    private static final long MAX_TOKENS_OF_LARGE = 16_000_000;
     private static final int SHOWN = 80;
     private static final int REASON_SHOWN = 240;
 
-    private static final JsonMapper MAPPER = JsonMapper.builder(JsonFactory.builder()
-                    .streamReadConstraints(StreamReadConstraints.builder()
-                            .maxNestingDepth(MAX_DEPTH)
-                            .maxNumberLength(MAX_NUMBER_LENGTH)
-                            .maxNameLength(MAX_NAME_LENGTH)
-                            .maxStringLength(MAX_STRING_LENGTH)
-                            .maxTokenCount(MAX_TOKENS)
-                            .build())
-                    .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
-                    .build())
-            .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
-            .build();
+    private static final JsonMapper MAPPER = mapper(MAX_TOKENS);
+    private static final JsonMapper LARGE = mapper(MAX_TOKENS_OF_LARGE);
+
+    private static JsonMapper mapper(long maxTokens) {
+        return JsonMapper.builder(JsonFactory.builder()
+                        .streamReadConstraints(StreamReadConstraints.builder()
+                                .maxNestingDepth(MAX_DEPTH)
+                                .maxNumberLength(MAX_NUMBER_LENGTH)
+                                .maxNameLength(MAX_NAME_LENGTH)
+                                .maxStringLength(MAX_STRING_LENGTH)
+                                .maxTokenCount(maxTokens)
+                                .build())
+                        .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+                        .build())
+                .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+                .build();
+    }
 
     private Json() {
     }
 
     /**
-     * The object in a file of at most {@code maxBytes} bytes.
+     * The object in a file of at most {@code maxBytes} bytes and two million values, names and brackets.
      *
      * @throws CheckpointException if the file is missing, too big, or anything but one JSON object
      */
     public static JsonObject read(Path file, long maxBytes) {
+        return parse(bytes(file, maxBytes), file);
+    }
+
+    /** {@link #read} for files that may hold eight times as much, as those of tokenizers do. */
+    public static JsonObject readLarge(Path file, long maxBytes) {
+        return parse(LARGE, bytes(file, maxBytes), file);
+    }
+
+    private static byte[] bytes(Path file, long maxBytes) {
         if (!Files.exists(file)) {
             throw new CheckpointException(file + ": no such file");
         }
@@ -63,7 +80,7 @@ public final class Json {
             if (bytes.length > maxBytes) {
                 throw new CheckpointException(file + ": larger than the " + maxBytes + " bytes allowed");
             }
-            return parse(bytes, file);
+            return bytes;
         } catch (IOException e) {
             throw new CheckpointException(file + ": cannot be read: " + e, e);
         }
@@ -71,14 +88,18 @@ public final class Json {
 
     /** The object in UTF-8 bytes that came from {@code file}. */
     static JsonObject parse(byte[] utf8, Path file) {
+        return parse(MAPPER, utf8, file);
+    }
+
+    private static JsonObject parse(JsonMapper mapper, byte[] utf8, Path file) {
         JsonNode node;
         try {
             // a strict decoder of its own: the parser lets some malformed bytes pass
-            node = MAPPER.readTree(StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(utf8)).toString());
-        } catch (CharacterCodingException e) {
-            throw new CheckpointException(file + ": not acceptable JSON: not UTF-8", e);
+            node = mapper.readTree(
+                    new InputStreamReader(new ByteArrayInputStream(utf8), StandardCharsets.UTF_8.newDecoder()));
         } catch (JacksonException e) {
-            throw new CheckpointException(file + ": not acceptable JSON: " + reason(e), e);
+            String why = e.getCause() instanceof CharacterCodingException ? "not UTF-8" : reason(e);
+            throw new CheckpointException(file + ": not acceptable JSON: " + why, e);
         }
         if (!(node instanceof ObjectNode object)) {
             throw new CheckpointException(file + ": must hold a JSON object");

@@ -89,14 +89,16 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
     }
 
     /**
-     * The API's messages name its parameters; here those are options, {@code maxModelLen} is {@code --max-model-len}.
+     * The API's messages name its parameters; here those are options, {@code maxModelLen} and {@code max_model_len} are
+     * {@code --max-model-len}.
      * A name of one word could be any word, so it counts only where a message begins with it.
      */
     static String withOptionNames(String message, CommandSpec command) {
         for (OptionSpec option : command.options()) {
             String parameter = parameter(option.longestName());
             if (parameter.chars().anyMatch(Character::isUpperCase)) {
-                message = message.replaceAll("\\b" + parameter + "\\b", option.longestName());
+                String inFiles = option.longestName().replaceFirst("^-+", "").replace('-', '_');
+                message = message.replaceAll("\\b(" + parameter + "|" + inFiles + ")\\b", option.longestName());
             } else if (message.startsWith(parameter + " is ")) {
                 message = option.longestName() + message.substring(parameter.length());
             }

@@ -66,7 +66,7 @@ final class LoadedModel implements AutoCloseable {
                     .filter(device -> device.kind() == DeviceKind.CPU)
                     .findFirst()
                     .orElseThrow();
-            config = EngineConfig.of(options, model, cpu.memoryFree());
+            config = EngineConfig.of(options, model, MemoryNeed.leftByWeights(model, options, cpu.memoryFree()));
             if (!options.cpuTier().isEmpty() && !cpu.tiers().contains(options.cpuTier())) {
                 throw new IllegalArgumentException(
                         "cpuTier is " + options.cpuTier() + "; this machine runs " + String.join(", ", cpu.tiers()));

@@ -91,7 +91,7 @@ final class TokenizerFile {
      */
     static TokenizerFile read(Path directory) {
         return new TokenizerFile(
-                Json.read(directory.resolve("tokenizer.json"), MAX_BYTES), directory.resolve("tokenizer_config.json"));
+                Json.readLarge(directory.resolve("tokenizer.json"), MAX_BYTES), directory.resolve("tokenizer_config.json"));
     }
 
     Path file() {

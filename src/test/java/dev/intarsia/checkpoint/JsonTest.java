@@ -4,7 +4,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.intarsia.CheckpointException;
+import com.sun.management.ThreadMXBean;
 import java.io.IOException;
+import java.lang.management.ManagementFactory;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
@@ -81,5 +84,25 @@ class JsonTest {
         assertThatThrownBy(() -> json.requireObject("o").integers("k", 0, 9)).hasMessageContaining("o.k is \"y\"");
         assertThatThrownBy(() -> json.requireObject("o").requireObject("k")).hasMessageContaining("o.k is [1,\"y\"]");
         assertThatThrownBy(() -> json.requireObject("o").objects("k")).hasMessageContaining("o.k[0] is 1");
+    }
+
+    /** A million small values take a hundred times the heap of their text. */
+    @Test
+    void manyTinyValuesAreRefusedBeforeTheyFillTheHeap() {
+        byte[] text = ("{\"a\":[" + "1,".repeat(12_000_000) + "1]}").getBytes(StandardCharsets.US_ASCII);
+        ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+        long before = threads.getCurrentThreadAllocatedBytes();
+
+        assertThatThrownBy(() -> Json.parse(text, temp))
+                .isInstanceOf(CheckpointException.class)
+                .hasMessageContaining("2000000");
+
+        assertThat(threads.getCurrentThreadAllocatedBytes() - before).isLessThan(200_000_000);
+    }
+
+    @Test
+    void malformedUtf8IsSaidToBe() {
+        byte[] text = "{\"a\":\"\u00e9\"}".getBytes(StandardCharsets.ISO_8859_1);
+        assertThatThrownBy(() -> Json.parse(text, temp)).hasMessageContaining("not UTF-8");
     }
 }

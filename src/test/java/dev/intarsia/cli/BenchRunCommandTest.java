@@ -52,6 +52,8 @@ class BenchRunCommandTest {
         assertThat(bench("--prompt-tokens", "0", "--decode-tokens", "0").err()).contains("nothing to measure");
         assertThat(bench("--batch", "0").err()).contains("--batch is 0; it must be in 1..65536; see intarsia bench run --help");
         assertThat(bench("--max-model-len", "4").err()).contains("--max-model-len 4 leaves room for at most 3");
+        assertThat(bench("--compile-sizes", "3", "--capture-sizes", "1,8", "--batch", "8").err())
+                .startsWith("intarsia: --compile-sizes contains 3 which would be padded to 8");
         Shell.Result none = new Shell().run("bench");
         assertThat(none.exit()).isEqualTo(ExitCode.USAGE);
         assertThat(none.err()).contains("no command: bench run");

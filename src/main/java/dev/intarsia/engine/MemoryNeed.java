@@ -1,0 +1,44 @@
+package dev.intarsia.engine;
+
+import dev.intarsia.EngineOptions;
+import dev.intarsia.IntarsiaException;
+import dev.intarsia.checkpoint.ModelConfig;
+import dev.intarsia.model.WeightShapes;
+import dev.intarsia.runtime.Precision;
+import java.util.Locale;
+
+/** Compares what a model needs with what is free before anything is allocated: the system would end the process without a word. */
+final class MemoryNeed {
+    private MemoryNeed() {}
+
+    /**
+     * What the weights leave for the KV cache and the rest.
+     *
+     * @param free bytes; 0 = the system does not say, and then nothing is checked
+     * @throws IntarsiaException if the weights need more than is free
+     */
+    static long leftByWeights(ModelConfig model, EngineOptions options, long free) {
+        if (free == 0) {
+            return Long.MAX_VALUE;
+        }
+        long elements;
+        try {
+            elements = WeightShapes.elements(model);
+        } catch (ArithmeticException e) {
+            throw new IntarsiaException("the weights of this model are more than any memory holds", e);
+        }
+        int elementBytes = options.precision() == Precision.BF16 ? 2 : 4;
+        double bytes = (double) elements * elementBytes;
+        if (bytes >= free) {
+            throw new IntarsiaException(String.format(
+                    Locale.ROOT,
+                    "the %,d weights of this model need %.1f GB in %s, but only %.1f GB of memory are free; %s",
+                    elements,
+                    bytes / 1e9,
+                    options.precision().name().toLowerCase(Locale.ROOT),
+                    free / 1e9,
+                    options.precision() == Precision.F32 ? "bf16 takes half" : "choose a smaller model or free some"));
+        }
+        return free - (long) bytes;
+    }
+}
