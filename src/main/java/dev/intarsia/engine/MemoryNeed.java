@@ -15,7 +15,7 @@ final class MemoryNeed {
      * What the weights leave for the KV cache and the rest.
      *
      * @param free bytes; 0 = the system does not say, and then nothing is checked
-     * @throws IntarsiaException if the weights need more than is free
+     * @throws IntarsiaException if the weights, or the KV cache that was asked for beside them, need more than is free
      */
     static long leftByWeights(ModelConfig model, EngineOptions options, long free) {
         if (free == 0) {
@@ -39,6 +39,15 @@ final class MemoryNeed {
                     free / 1e9,
                     options.precision() == Precision.F32 ? "bf16 takes half" : "choose a smaller model or free some"));
         }
-        return free - (long) bytes;
+        long left = free - (long) bytes;
+        if (options.kvCacheBytes() > left) {
+            throw new IntarsiaException(String.format(
+                    Locale.ROOT,
+                    "kvCacheBytes is %d, but of the %.1f GB of free memory the weights leave %.1f GB",
+                    options.kvCacheBytes(),
+                    free / 1e9,
+                    left / 1e9));
+        }
+        return left;
     }
 }

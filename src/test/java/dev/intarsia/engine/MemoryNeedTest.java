@@ -33,6 +33,16 @@ class MemoryNeedTest {
     }
 
     @Test
+    void aCacheThatDoesNotFitBesideTheWeightsIsRefused() {
+        ModelConfig model = ModelConfig.read(CONFIG);
+        EngineOptions options = EngineOptions.builder().kvCacheBytes(3_000_000_000L).build();
+        assertThat(MemoryNeed.leftByWeights(model, options, 5_000_000_000L)).isGreaterThan(3_000_000_000L);
+        assertThatExceptionOfType(IntarsiaException.class)
+                .isThrownBy(() -> MemoryNeed.leftByWeights(model, options, 4_000_000_000L))
+                .withMessage("kvCacheBytes is 3000000000, but of the 4.0 GB of free memory the weights leave 2.8 GB");
+    }
+
+    @Test
     void aModelThatNoMachineHoldsIsRefusedAtOnce(@TempDir Path temp) throws Exception {
         Path config = temp.resolve("config.json");
         Files.writeString(config, Files.readString(CONFIG)

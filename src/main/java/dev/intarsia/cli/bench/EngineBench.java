@@ -1,25 +1,22 @@
 package dev.intarsia.cli.bench;
 
+import dev.intarsia.Completion;
 import dev.intarsia.Engine;
 import dev.intarsia.EngineInfo;
+import dev.intarsia.GenerationRequest;
 import dev.intarsia.IntarsiaException;
 import dev.intarsia.SamplingParams;
-import dev.intarsia.TokenStream;
 import dev.intarsia.checkpoint.ModelConfig;
 import dev.intarsia.inspect.ModelReport;
 import dev.intarsia.runtime.Device;
 import dev.intarsia.runtime.DeviceInfo;
 import dev.intarsia.runtime.DeviceOptions;
 import dev.intarsia.runtime.KvCache;
+import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.OptionalLong;
 import java.util.SplittableRandom;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 
@@ -77,7 +74,7 @@ public final class EngineBench {
      * @param load       seconds until the engine was open
      * @param firstToken seconds from the beginning of that to the first token of a prompt of one token
      * @param prefill    tokens of the prompt per second of its steps, one value a repeat
-     * @param decode     tokens of all streams per second while all of them decode, one value a repeat
+     * @param decode     tokens of all streams per second after their first, one value a repeat
      * @param read       bytes per second that the threads of the engine read from memory
      * @param stepBytes  bytes that a decode step must read at least: every weight once, and keys and values of all streams
      * @param peakRss    most resident bytes of this process until all had run once, before memory was read; where the system says
@@ -135,10 +132,13 @@ public final class EngineBench {
             double firstToken = seconds(start, System.nanoTime());
 
             progress.phase("warming up");
-            engine.generate(ids(random, Math.clamp(settings.promptTokens, 1, 64), info), answer(4));
+            engine.generate(ids(random, Math.clamp(settings.promptTokens, 1, 64), info), answer(1));
             List<List<Integer>> contexts = new ArrayList<>();
-            for (int stream = 0; stream < settings.batch; stream++) {
-                contexts.add(ids(random, settings.context, info));
+            if (settings.decodeTokens > 0) {
+                for (int stream = 0; stream < settings.batch; stream++) {
+                    contexts.add(ids(random, settings.context, info));
+                }
+                all(engine, contexts, 3); // the prefix cache has them from now on, so that all streams begin to decode at once
             }
             List<Double> prefill = new ArrayList<>();
             List<Double> decode = new ArrayList<>();
@@ -183,61 +183,47 @@ public final class EngineBench {
         return prompt.size() / (engine.generate(prompt, answer(1)).timings().firstToken().toNanos() * 1e-9);
     }
 
-    /**
-     * From the moment when the last stream has its first token, the prompts being done, to the moment when the first stream has its
-     * last one.
-     */
     private double decode(Engine engine, List<List<Integer>> contexts) {
-        List<long[]> times = new ArrayList<>();
-        try (ExecutorService readers = Executors.newVirtualThreadPerTaskExecutor()) {
-            List<Future<long[]>> streams = new ArrayList<>();
-            for (List<Integer> context : contexts) {
-                TokenStream stream = engine.stream(context, answer(settings.decodeTokens + 1));
-                streams.add(readers.submit(() -> tokenTimes(stream)));
-            }
-            for (Future<long[]> stream : streams) {
-                times.add(stream.get());
-            }
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw new IntarsiaException("interrupted while measuring", e);
-        } catch (ExecutionException e) {
-            throw e.getCause() instanceof RuntimeException cause ? cause : new IntarsiaException("measuring failed", e);
-        }
-        return rate(times);
+        long start = System.nanoTime();
+        return rate(all(engine, contexts, settings.decodeTokens + 1).stream()
+                .map(completion -> {
+                    Completion.Timings timings = completion.timings();
+                    Duration first = timings.queued().plus(timings.firstToken());
+                    return new Stream(settings.decodeTokens, first.toNanos(), first.plus(timings.decode()).toNanos());
+                })
+                .toList());
     }
 
-    private static long[] tokenTimes(TokenStream stream) {
-        try (stream) {
-            long[] times = new long[16];
-            int count = 0;
-            while (stream.hasNext()) {
-                stream.next();
-                times = count == times.length ? Arrays.copyOf(times, 2 * count) : times;
-                times[count++] = System.nanoTime();
-            }
-            return Arrays.copyOf(times, count);
-        }
+    private static List<Completion> all(Engine engine, List<List<Integer>> prompts, int tokens) {
+        return engine.generateAll(prompts.stream()
+                .map(prompt -> GenerationRequest.of(prompt, answer(tokens)))
+                .toList());
     }
 
     /**
-     * Tokens per second while all streams decode.
+     * One stream as it decoded, on the engine's clock.
      *
-     * @param times when each token of each stream came, nanoseconds
-     * @throws IntarsiaException if they never did
+     * @param tokens after the first
+     * @param first  nanoseconds from the start to the first token
+     * @param last   to the last
      */
-    static double rate(List<long[]> times) {
-        long begin = times.stream().mapToLong(each -> each[0]).max().orElseThrow();
-        long end = times.stream().mapToLong(each -> each[each.length - 1]).min().orElseThrow();
+    record Stream(int tokens, long first, long last) {}
+
+    /**
+     * Tokens per second of all streams together: what each made in the time from its first token to its last.
+     *
+     * @throws IntarsiaException if they did not decode at the same time
+     */
+    static double rate(List<Stream> streams) {
+        long begin = streams.stream().mapToLong(Stream::first).max().orElseThrow();
+        long end = streams.stream().mapToLong(Stream::last).min().orElseThrow();
         if (end <= begin) {
-            throw new IntarsiaException("the " + times.size() + " streams never decoded at the same time: the first ended before the "
+            throw new IntarsiaException("the " + streams.size() + " streams never decoded at the same time: the first ended before the "
                     + "last had read its prompt; measure with more decode tokens or a smaller batch");
         }
-        long tokens = times.stream()
-                .flatMapToLong(Arrays::stream)
-                .filter(time -> time > begin && time <= end)
-                .count();
-        return tokens / seconds(begin, end);
+        return streams.stream()
+                .mapToDouble(stream -> stream.tokens / seconds(stream.first, stream.last))
+                .sum();
     }
 
     /** Every weight once, and for each stream the keys and values that attention sees, at the mean length of the sequences. */

@@ -9,11 +9,11 @@ import dev.intarsia.Engine;
 import dev.intarsia.EngineOptions;
 import dev.intarsia.IntarsiaException;
 import dev.intarsia.cli.bench.EngineBench.Settings;
+import dev.intarsia.cli.bench.EngineBench.Stream;
 import java.io.PrintWriter;
 import java.io.Writer;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.stream.LongStream;
 import org.junit.jupiter.api.Test;
 
 class EngineBenchTest {
@@ -21,28 +21,39 @@ class EngineBenchTest {
     private static final long MS = 1_000_000;
 
     @Test
-    void theRateIsThatOfTheTimeWhenAllStreamsDecode() {
-        // From 100 ms on the first makes a token every 10 ms; the second begins at 150 ms and ends at 290 ms.
-        long[] first = LongStream.range(0, 50).map(i -> (100 + 10 * i) * MS).toArray();
-        long[] second = LongStream.range(0, 8).map(i -> (150 + 20 * i) * MS).toArray();
+    void theRateIsThatOfAllStreamsTogether() {
+        Stream first = new Stream(50, 100 * MS, 600 * MS);
+        Stream second = new Stream(7, 150 * MS, 290 * MS);
 
         assertThat(EngineBench.rate(List.of(first))).isCloseTo(100, within(1e-9));
-        assertThat(EngineBench.rate(List.of(second))).isCloseTo(50, within(1e-9));
         assertThat(EngineBench.rate(List.of(first, second))).isCloseTo(150, within(1e-9));
         assertThatExceptionOfType(IntarsiaException.class)
-                .isThrownBy(() -> EngineBench.rate(List.of(first, new long[] {0, 1, 2})))
+                .isThrownBy(() -> EngineBench.rate(List.of(first, new Stream(2, 0, 90 * MS))))
                 .withMessageContaining("never decoded at the same time");
+    }
+
+    @Test
+    void streamsDecodeTogether() {
+        Settings settings = new Settings(0, 12, 3, 40, 1, 7);
+        EngineBench.Result result = measure(settings);
+        assertThat(result.prefill().count()).isZero();
+        assertThat(result.decode().count()).isEqualTo(1);
+        assertThat(result.decodeFloor()).isCloseTo(3 * result.read().median() / result.stepBytes(), within(1e-6));
+    }
+
+    private static EngineBench.Result measure(Settings settings) {
+        return EngineBench.measure(
+                () -> Engine.openRandom(CONFIG, 1, EngineOptions.builder()
+                        .maxModelLen(settings.longestSequence()).maxNumSeqs(settings.batch()).threads(1).artifacts("off").build()),
+                settings,
+                new Progress(new PrintWriter(Writer.nullWriter())),
+                engine -> {});
     }
 
     @Test
     void aStepReadsEveryWeightOnceAndTheKeysAndValuesOfEachStream() {
         Settings settings = new Settings(8, 5, 1, 33, 2, 7);
-        EngineBench.Result result = EngineBench.measure(
-                () -> Engine.openRandom(CONFIG, 1, EngineOptions.builder()
-                        .maxModelLen(settings.longestSequence()).maxNumSeqs(1).threads(1).artifacts("off").build()),
-                settings,
-                new Progress(new PrintWriter(Writer.nullWriter())),
-                engine -> {});
+        EngineBench.Result result = measure(settings);
 
         // the file: 28 layers of width 64 with 4 heads and 2 KV heads of 32, 96 inside the MLP, vocabulary 512, tied
         long matrices = 28L * (2 * 128 * 64 + 2 * 64 * 64 + 3 * 64 * 96) + 512 * 64;
