@@ -8,6 +8,7 @@
 #include <numeric>
 #include <random>
 
+#include "runtime/device.h"
 #include "runtime/sample_job.h"
 #include "runtime/team.h"
 
@@ -96,6 +97,34 @@ TEST(Logprobs, TheSameBitsForEver) {
     EXPECT_EQ(a.tokens, (std::vector<int32_t>{466, 946, 443, 886}));
     EXPECT_EQ(a.values, (std::vector<float>{-0x1.3d9e0a0000000p+2f, -0x1.35460a0000000p+2f, -0x1.357c0a0000000p+2f, -0x1.36520a0000000p+2f}));
     EXPECT_EQ(a.rank, 18u);
+}
+
+TEST(SamplerLoops, GiveTheSameBitsInEveryTier) {
+    std::mt19937 random(8);
+    const cpu::Kernels &scalar = *build_tiers().back().kernels;
+    for (const Tier &tier : build_tiers()) {
+        if (!tier.supported) continue;
+        for (uint32_t i = 0; i < 300; i++) {
+            const FloatMode mode;
+            const auto count = static_cast<uint32_t>(i == 0 ? 151'936 : 1 + random() % 300);
+            std::vector<float> x(count);
+            for (float &v : x) v = std::normal_distribution<float>()(random) * (i % 2 == 0 ? 3.0f : 60.0f);
+            if (i % 3 == 0) x[random() % count] = kNaN;
+            if (i % 3 == 1) x[random() % count] = -kInfinity;
+            const float max = scalar.largest(x.data(), count);
+            ASSERT_EQ(tier.kernels->largest(x.data(), count), max) << tier.kernels->tier;
+            if (max == -kInfinity) continue;
+            const uint32_t first = tier.kernels->find_first(x.data(), count, max);
+            EXPECT_EQ(first, std::find(x.begin(), x.end(), max) - x.begin());
+            EXPECT_EQ(tier.kernels->find_first(x.data(), first, max), first); // not there
+            EXPECT_EQ(tier.kernels->sum_of_exponentials(x.data(), count, max),
+                      scalar.sum_of_exponentials(x.data(), count, max)) << tier.kernels->tier;
+            std::vector<float> expected = x, got = x;
+            scalar.softmax_weights(expected.data(), count, max, 0.7f);
+            tier.kernels->softmax_weights(got.data(), count, max, 0.7f);
+            ASSERT_EQ(std::memcmp(got.data(), expected.data(), count * sizeof(float)), 0) << tier.kernels->tier;
+        }
+    }
 }
 
 TEST(SampleRow, ScoresATargetAndLeavesNeighboursAlone) {

@@ -222,6 +222,14 @@ struct Kernels {
     void (*add)(const AddArgs &, Share);
     void (*select_rows)(const SelectRowsArgs &, Share);
     void (*round)(const RoundArgs &, Share);
+
+    // Of the sampler, one row at a time; NaN counts as -infinity.
+    // x[i] = e^((x[i] - max) / temperature) for a finite max, the largest: see softmax_weights of runtime/sampler.h.
+    void (*softmax_weights)(float *x, uint32_t count, float max, float temperature);
+    // The sum of e^(x[i] - max) in f64: lane l of 16 takes x[l], x[l + 16], ..., then a tree.
+    double (*sum_of_exponentials)(const float *x, uint32_t count, double max);
+    float (*largest)(const float *x, uint32_t count); // -infinity of nothing
+    uint32_t (*find_first)(const float *x, uint32_t count, float value); // the index, or count
 };
 
 extern const Kernels kScalarKernels;

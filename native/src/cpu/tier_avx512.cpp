@@ -6,6 +6,7 @@
 #include "cpu/heads.h"
 #include "cpu/linear.h"
 #include "cpu/norm.h"
+#include "cpu/sampling.h"
 
 namespace intarsia::cpu {
 
@@ -21,6 +22,10 @@ const Kernels kAvx512Kernels = {
     .add = add<Avx512Vec>,
     .select_rows = select_rows<Avx512Vec>,
     .round = round<Avx512Vec>,
+    .softmax_weights = softmax_weights,
+    .sum_of_exponentials = sum_of_exponentials,
+    .largest = largest,
+    .find_first = find_first,
 };
 
 } // namespace intarsia::cpu

@@ -6,6 +6,7 @@
 #include "cpu/heads.h"
 #include "cpu/linear.h"
 #include "cpu/norm.h"
+#include "cpu/sampling.h"
 
 // Baseline x86-64 has no fused multiply-add and would call the C library for each. Where the processor has it, a second
 // compilation of the same code does it inline: the same bits, for a fused multiply-add has one correct result.
@@ -46,6 +47,10 @@ const Kernels kScalarKernels = {
     .add = add_scalar,
     .select_rows = select_rows_scalar,
     .round = round_scalar,
+    .softmax_weights = softmax_weights,
+    .sum_of_exponentials = sum_of_exponentials,
+    .largest = largest,
+    .find_first = find_first,
 };
 
 } // namespace intarsia::cpu

@@ -8,6 +8,7 @@
 #include <numeric>
 #include <optional>
 
+#include "runtime/device.h"
 #include "runtime/error.h"
 #include "runtime/sampler_math.h"
 
@@ -197,27 +198,20 @@ void check_sampling(const intarsia_sampling &sampling, uint32_t row) {
         fail(INTARSIA_INVALID_ARGUMENT, "sampling of row %u: reserved is %u; it must be 0", row, sampling.reserved);
 }
 
+const cpu::Kernels &sampler_kernels() {
+    static const cpu::Kernels &best = *std::find_if(build_tiers().begin(), build_tiers().end(), [](const Tier &tier) {
+                                           return tier.supported;
+                                       })->kernels;
+    return best;
+}
+
 uint32_t argmax(const float *logits, uint32_t vocabulary) {
-    constexpr uint32_t kLanes = 16; // so that the compiler finds vectors
-    float lanes[kLanes];
-    std::fill(lanes, lanes + kLanes, -kInfinity);
-    uint32_t id = 0;
-    for (; vocabulary - id >= kLanes; id += kLanes)
-        for (uint32_t lane = 0; lane < kLanes; ++lane)
-            lanes[lane] = logits[id + lane] > lanes[lane] ? logits[id + lane] : lanes[lane];
-    for (; id < vocabulary; ++id) lanes[0] = logits[id] > lanes[0] ? logits[id] : lanes[0];
-    const float max = *std::max_element(lanes, lanes + kLanes);
-    if (max == -kInfinity) return 0;
-    return static_cast<uint32_t>(std::find(logits, logits + vocabulary, max) - logits);
+    const float max = sampler_kernels().largest(logits, vocabulary);
+    return max == -kInfinity ? 0 : sampler_kernels().find_first(logits, vocabulary, max);
 }
 
 void softmax_weights(float *x, uint32_t count, float max, float temperature) {
-    // Two loops of one simple step each, so that the compiler finds vectors. In f32 the exponential of -128 is 0.
-    for (uint32_t i = 0; i < count; ++i) {
-        const float quotient = (x[i] - max) / temperature;
-        x[i] = quotient >= -87.0f ? quotient : -128.0f; // NaN too
-    }
-    for (uint32_t i = 0; i < count; ++i) x[i] = static_cast<float>(exponential(x[i]));
+    sampler_kernels().softmax_weights(x, count, max, temperature);
 }
 
 uint32_t sample(const float *logits, uint32_t vocabulary, const intarsia_sampling &sampling, SamplerScratch &scratch) {

@@ -27,24 +27,6 @@ double logarithm(double x) {
     return exponent * 0.6931471805599453 + 2 * s * series;
 }
 
-// log(sum of exp(logit - max)) for a finite max: lane l of 16 takes logits l, l + 16, ..., then a fixed tree.
-double log_sum(const float *logits, uint32_t vocabulary, double max) {
-    constexpr uint32_t kLanes = 16;
-    double lanes[kLanes] = {};
-    const auto add = [&](uint32_t id, uint32_t lane) {
-        const double x = logits[id] - max;
-        const double clamped = x >= -699 ? x : -699; // NaN too; it adds less than one in 1e300 would
-        lanes[lane] += exponential(clamped);
-    };
-    uint32_t id = 0;
-    for (; vocabulary - id >= kLanes; id += kLanes)
-        for (uint32_t lane = 0; lane < kLanes; ++lane) add(id + lane, lane);
-    for (uint32_t lane = 0; id < vocabulary; ++id, ++lane) add(id, lane);
-    for (uint32_t half = kLanes / 2; half > 0; half /= 2)
-        for (uint32_t lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
-    return logarithm(lanes[0]);
-}
-
 uint32_t rank(const float *logits, uint32_t vocabulary, float logit) {
     if (!(logit > -kInfinity)) return vocabulary; // all are at least that
     uint32_t count = 0;
@@ -58,7 +40,7 @@ uint32_t logprobs(const float *logits, uint32_t vocabulary, uint32_t id, uint32_
                   SamplerScratch &scratch) {
     const float max = logits[argmax(logits, vocabulary)];
     const bool finite = std::isfinite(max);
-    const double log = finite ? log_sum(logits, vocabulary, max) : kNaN;
+    const double log = finite ? logarithm(sampler_kernels().sum_of_exponentials(logits, vocabulary, max)) : kNaN;
     const auto put = [&](uint32_t entry, uint32_t token) {
         const float logit = logits[token] >= -kInfinity ? logits[token] : -kInfinity;
         values[entry] = static_cast<float>((double{logit} - max) - log);
