@@ -10,8 +10,8 @@ import java.util.OptionalLong;
 import java.util.TreeMap;
 
 /**
- * How tokens are chosen and when a completion ends. Immutable. Names, bounds and order of application are those of vLLM: allowed ids, bad words, least
- * number of tokens, biases, penalties of repetition, frequency and presence; then temperature, min-p, top-k and top-p.
+ * How tokens are chosen and when a completion ends. Immutable. Names, bounds and order of application are those of vLLM: allowed ids, bad words,
+ * least number of tokens, biases, penalties of repetition, frequency and presence; then temperature, min-p, top-k and top-p.
  *
  * @param n number of completions of the prompt, each with a seed of its own; 1 .. 16384, and 1 with temperature 0
  * @param temperature 0 = always the most likely token, ties to the lower id; else logits are divided by it; finite, at least 0

@@ -3,12 +3,14 @@ package dev.intarsia.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.intarsia.EngineOptions;
+import dev.intarsia.RepetitionDetection;
 import dev.intarsia.SamplingParams;
 import dev.intarsia.piecewise.CompilationMode;
 import dev.intarsia.piecewise.DynamicShapes;
 import dev.intarsia.piecewise.GraphMode;
 import dev.intarsia.runtime.Precision;
 import java.util.List;
+import java.util.Map;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -90,6 +92,21 @@ class OptionsTest {
                 sampling("--top-k 0", params -> params.topK(0)),
                 sampling("--seed -9223372036854775808", params -> params.seed(Long.MIN_VALUE)),
                 sampling("--ignore-eos", params -> params.ignoreEos(true)),
+                sampling("--min-p 0.05", params -> params.minP(0.05)),
+                sampling("--presence-penalty -1.5", params -> params.presencePenalty(-1.5)),
+                sampling("--frequency-penalty 0.25", params -> params.frequencyPenalty(0.25)),
+                sampling("--repetition-penalty 1.1", params -> params.repetitionPenalty(1.1)),
+                sampling("--logit-bias 7=-100,3=2.5", params -> params.logitBias(Map.of(3, 2.5, 7, -100.0))),
+                sampling("--logit-bias 7=1 --logit-bias 9=2", params -> params.logitBias(Map.of(7, 1.0, 9, 2.0))),
+                sampling("--allowed-token-ids 4,5", params -> params.allowedTokenIds(List.of(4, 5))),
+                sampling("--bad-word 1,2 --bad-word 3", params -> params.badWords(List.of(List.of(1, 2), List.of(3)))),
+                sampling("--min-tokens 4", params -> params.minTokens(4)),
+                sampling("--stop end --stop a,b", params -> params.stop("end", "a,b")),
+                sampling("--include-stop-str-in-output", params -> params.includeStopStrInOutput(true)),
+                sampling("--stop-token-ids 0,11", params -> params.stopTokenIds(List.of(0, 11))),
+                sampling("--no-skip-special-tokens", params -> params.skipSpecialTokens(false)),
+                sampling("--repetition-detection 8,2,3",
+                        params -> params.repetitionDetection(new RepetitionDetection(8, 2, 3))),
                 sampling("--top-k 5 --seed 3 --max-tokens 2", params -> params.topK(5).seed(3).maxTokens(2)));
     }
 

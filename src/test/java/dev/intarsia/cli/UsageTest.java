@@ -37,6 +37,16 @@ class UsageTest {
             generate --top-p 0 a                    | --top-p is 0.0
             generate --top-p 1.5 a                  | --top-p is 1.5
             generate --top-k -1 a                   | --top-k is -1
+            generate --min-p 1.5 a                  | --min-p is 1.5; it must be in [0, 1]
+            generate --presence-penalty 3 a         | --presence-penalty is 3.0; it must be in [-2, 2]
+            generate --repetition-penalty 0 a       | --repetition-penalty is 0.0; it must be finite and > 0
+            generate --logit-bias 5 a               | '--logit-bias' (ID=X)
+            generate --logit-bias 5=101 a           | --logit-bias[5] is 101.0; it must be in [-100, 100]
+            generate --allowed-token-ids x a        | '--allowed-token-ids': 'x' is not a token id
+            generate --min-tokens 9 --max-tokens 8 a | --min-tokens is 9; it must be in 0..--max-tokens, 8
+            generate --stop '' a                    | --stop is []; it must be strings of one character at least
+            generate --repetition-detection 4 a     | --repetition-detection takes three numbers
+            generate --repetition-detection 4,5,2 a | minPatternSize is 5; it must be in 0..maxPatternSize, 4
             generate --max-model-len -1 a           | --max-model-len is -1
             generate --max-num-batched-tokens 0 a   | --max-num-batched-tokens is 0
             generate --threads 257 a                | --threads is 257
