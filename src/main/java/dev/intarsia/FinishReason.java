@@ -6,6 +6,8 @@ public enum FinishReason {
     STOP,
     /** {@link SamplingParams#maxTokens()} or the longest sequence of the engine was reached. */
     LENGTH,
+    /** Its last tokens repeat each other, as {@link SamplingParams#repetitionDetection()} looks for. */
+    REPETITION,
     /** The caller cancelled: the stream was closed, the future cancelled, the subscription too, or the thread interrupted. */
     CANCELLED,
     /** {@link GenerationRequest#deadline()} passed. */

@@ -6,6 +6,7 @@ import dev.intarsia.piecewise.GraphMode;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.BeforeAll;
@@ -52,10 +53,37 @@ class BatchTest {
                 params.temperature(0);
             } else {
                 params.temperature(0.5 + 2 * random.nextDouble()).topP(0.5 + random.nextDouble() / 2).topK(random.nextInt(60));
+                params.n(random.nextInt(5) == 0 ? 3 : 1).minP(random.nextBoolean() ? 0 : 0.01);
             }
+            rest(params, random, prompt);
             requests.add(GenerationRequest.of(prompt, params.build()));
         }
         return requests;
+    }
+
+    /** All that makes the sampling of a token depend on those before it, and all that is told of it. */
+    private static void rest(SamplingParams.Builder params, Random random, List<Integer> prompt) {
+        if (random.nextInt(3) == 0) {
+            params.presencePenalty(random.nextDouble()).frequencyPenalty(random.nextDouble()).repetitionPenalty(1.2);
+        }
+        if (random.nextInt(4) == 0) {
+            params.logitBias(Map.of(8 + random.nextInt(400), 3.5, 7, -100.0)).badWords(List.of(List.of(prompt.getFirst()), List.of(9, 10)));
+        }
+        if (random.nextInt(6) == 0) {
+            params.allowedTokenIds(List.of(2, 50, 51, 52, 53, 400));
+        }
+        if (random.nextInt(4) == 0) {
+            params.minTokens(1).stopTokenIds(List.of(random.nextInt(VOCABULARY), 50));
+        }
+        if (random.nextInt(4) == 0) {
+            params.logprobs(random.nextInt(5));
+        }
+        if (random.nextInt(5) == 0) {
+            params.promptLogprobs(random.nextInt(3));
+        }
+        if (random.nextInt(5) == 0) {
+            params.repetitionDetection(new RepetitionDetection(4, 1, 3));
+        }
     }
 
     private static Engine open(EngineOptions.Builder options) {
@@ -71,6 +99,9 @@ class BatchTest {
         try (Engine engine = open(EngineOptions.builder().maxNumSeqs(1).enablePrefixCaching(false))) {
             alone = requests.stream().map(engine::generate).toList();
         }
+        assertThat(alone).anyMatch(completion -> !completion.promptLogprobs().isEmpty());
+        assertThat(alone.stream().flatMap(c -> c.outputs().stream()).map(Completion.Output::finishReason))
+                .contains(FinishReason.STOP, FinishReason.LENGTH, FinishReason.REPETITION);
         assertThat(alone.stream().map(Completion::tokens).distinct().count()).as("different answers").isGreaterThan(50);
     }
 

@@ -21,6 +21,7 @@ import dev.intarsia.text.Tokenizer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Collection;
 import java.util.List;
 import java.util.Queue;
 import java.util.concurrent.CompletableFuture;
@@ -223,6 +224,7 @@ public final class EngineCore implements AutoCloseable {
         int[] prompt = request.text().map(this::encode).orElseGet(
                 () -> request.tokens().stream().mapToInt(Integer::intValue).toArray());
         checkPrompt(prompt, info.maxModelLen() - 1);
+        checkParams(params);
         return enqueue(new Request.Asked(
                 prompt,
                 params,
@@ -306,6 +308,27 @@ public final class EngineCore implements AutoCloseable {
             if (prompt[i] < 0 || prompt[i] >= info.vocabulary()) {
                 throw new IllegalArgumentException("token " + i + " of the prompt is " + prompt[i]
                         + ", not in the vocabulary 0.." + (info.vocabulary() - 1));
+            }
+        }
+    }
+
+    /** What the parameters alone cannot know: the vocabulary, and whether there is a tokenizer. */
+    private void checkParams(SamplingParams params) {
+        checkIds("allowedTokenIds", params.allowedTokenIds());
+        checkIds("logitBias", params.logitBias().keySet());
+        checkIds("stopTokenIds", params.stopTokenIds());
+        params.badWords().forEach(word -> checkIds("badWords", word));
+        if (tokenizer == null && !params.stop().isEmpty()) {
+            throw new IllegalArgumentException("stop is " + params.stop()
+                    + ", but there is no text to look for it in: the checkpoint has no tokenizer.json");
+        }
+    }
+
+    private void checkIds(String name, Collection<Integer> ids) {
+        for (int id : ids) {
+            if (id >= info.vocabulary()) {
+                throw new IllegalArgumentException(
+                        name + " has " + id + ", not in the vocabulary 0.." + (info.vocabulary() - 1));
             }
         }
     }

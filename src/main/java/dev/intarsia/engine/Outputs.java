@@ -4,7 +4,6 @@ import dev.intarsia.Completion;
 import dev.intarsia.FinishReason;
 import dev.intarsia.Token;
 import dev.intarsia.TokenLogprobs;
-import dev.intarsia.text.IncrementalDecoder;
 import dev.intarsia.text.Tokenizer;
 import java.time.Duration;
 import java.util.ArrayDeque;
@@ -57,7 +56,7 @@ final class Outputs implements AutoCloseable {
 
     /** Whether tokens of a request are to be posted before its end. */
     static boolean wantsEach(Request request) {
-        return request.answer.streamed();
+        return request.answer.streamed() || !request.params.stop().isEmpty();
     }
 
     /** Works off what was posted and ends. */
@@ -122,8 +121,10 @@ final class Outputs implements AutoCloseable {
         if (wantsEach(sequence.request)) {
             takeEach(sequence, published);
         } else if (reason != null && tokenizer != null) {
-            output.text.append(tokenizer.decode(Arrays.copyOfRange(
-                    sequence.tokens, sequence.promptLength(), sequence.promptLength() + published)));
+            int from = sequence.promptLength();
+            output.text.append(tokenizer.decode(
+                    Arrays.copyOfRange(sequence.tokens, from, from + published),
+                    sequence.request.params.skipSpecialTokens()));
             output.taken = published;
         } else {
             output.taken = published;
@@ -135,18 +136,11 @@ final class Outputs implements AutoCloseable {
 
     private void takeEach(Sequence sequence, int published) {
         OutputText output = sequence.output;
-        if (output.decoder == null && tokenizer != null) {
-            output.decoder = new IncrementalDecoder(tokenizer);
-        }
+        output.open(tokenizer);
         while (output.taken < published && !output.stopped) {
-            int at = output.taken++;
+            int at = output.taken;
             int id = sequence.tokens[sequence.promptLength() + at];
-            String text = output.decoder == null ? "" : output.decoder.append(id);
-            if (output.stops != null) {
-                text = output.stops.append(text, true);
-                output.stopped = output.stops.found() != null;
-            }
-            emit(sequence, id, text, at);
+            emit(sequence, id, output.append(id), at);
         }
         if (output.stopped) {
             events.stopped(sequence);
@@ -166,12 +160,7 @@ final class Outputs implements AutoCloseable {
     /** The sequence has ended, all its tokens were taken; the last of a request completes it. */
     private void finish(Sequence sequence) {
         OutputText output = sequence.output;
-        String tail = output.decoder == null || output.stopped ? "" : output.decoder.finish();
-        if (output.stops != null && !output.stopped) {
-            tail = output.stops.append(tail, true);
-            output.stopped = output.stops.found() != null;
-            tail += output.stopped ? "" : output.stops.finish();
-        }
+        String tail = output.finish();
         if (!tail.isEmpty()) {
             emit(sequence, Token.NONE, tail, -1);
         }

@@ -17,11 +17,13 @@ final class Request {
     final long submitted = System.nanoTime();
     final long allowed; // nanoseconds from the submission to the deadline, NEVER if there is none
     final long[] root; // two words: the hash of the salt
-    final boolean readsCache;
+    final boolean needsSampler;
     final boolean logitsOnly;
     final Sequence[] sequences;
     final Answer answer;
 
+    int[] ends = {}; // tokens that end a sequence: stop tokens, and end-of-sequence tokens unless they are to be ignored
+    boolean held; // all sequences but the first wait until its prompt is in the prefix cache
     boolean started; // its first step was planned
     long start; // of that step, System.nanoTime()
     int cachedTokens; // of the prompt, found in the prefix cache at that step
@@ -42,8 +44,8 @@ final class Request {
         root = asked.root();
         logitsOnly = asked.logitsOnly();
         this.arrival = arrival;
-        readsCache = true;
-        sequences = new Sequence[1];
+        needsSampler = Samplers.needed(params);
+        sequences = new Sequence[params.n()];
         for (int i = 0; i < sequences.length; i++) {
             sequences[i] = new Sequence(this, i, i == 0 ? seed : derived(seed, i));
         }
@@ -61,7 +63,7 @@ final class Request {
 
     /** Whether a sequence still has to compute log-probabilities of the prompt. */
     boolean scoresPrompt(Sequence sequence) {
-        return false;
+        return sequence.index == 0 && params.promptLogprobs().isPresent() && scored() < prompt.length - 1;
     }
 
     /** Positions of the prompt whose successor's log-probability is known. */

@@ -91,6 +91,11 @@ final class Scheduler {
         return running.size();
     }
 
+    /** Whether a second sequence of a prompt finds something of it in the cache, once the first has computed it. */
+    boolean sharesPrefixes(int promptLength) {
+        return cache != null && promptLength > BLOCK;
+    }
+
     boolean isIdle() {
         return waiting.isEmpty() && running.isEmpty();
     }
@@ -180,7 +185,7 @@ final class Scheduler {
     /** The blocks of the longest prefix that is in the cache, into the sequence's table; at least its last token is left to compute. */
     private int prefix(Sequence sequence) {
         sequence.blockCount = 0;
-        if (cache == null || !sequence.request.readsCache) {
+        if (cache == null || !sequence.readsCache()) {
             return 0;
         }
         int most = (sequence.length - 1) / BLOCK;
@@ -235,7 +240,7 @@ final class Scheduler {
         free(sequence);
         add(sequence);
         putBack++;
-        plan.preempted++;
+        plan.putBack[plan.preempted++] = sequence;
         spareRows++;
     }
 

@@ -37,7 +37,7 @@ final class Sequence {
     long firstToken; // System.nanoTime()
     long lastToken;
     int stopToken = -1;
-    final OutputText output = new OutputText(); // the outputs' thread
+    final OutputText output; // the outputs' thread's
 
     private volatile int published; // sampled tokens that the outputs' thread may read
     private volatile FinishReason finish;
@@ -46,6 +46,7 @@ final class Sequence {
         this.request = request;
         this.index = index;
         this.seed = seed;
+        output = new OutputText(request.params);
         tokens = request.prompt;
         length = tokens.length;
         hashes = new long[] {request.root[0], request.root[1]};
@@ -72,6 +73,20 @@ final class Sequence {
             tokens = Arrays.copyOf(tokens, length + Math.max(64, length / 2));
         }
         tokens[length++] = token;
+    }
+
+    /** Keeps what is known of the token that was appended last. */
+    void add(TokenLogprobs known) {
+        int at = sampled() - 1;
+        if (logprobs == null || logprobs.length == at) {
+            logprobs = logprobs == null ? new TokenLogprobs[16] : Arrays.copyOf(logprobs, 2 * at);
+        }
+        logprobs[at] = known;
+    }
+
+    /** Whether its prompt may be found in the prefix cache: not where the logits of all of it are wanted. */
+    boolean readsCache() {
+        return request.params.promptLogprobs().isEmpty() || index > 0;
     }
 
     /** Where the keys and values of a position go. */

@@ -28,11 +28,14 @@ final class StepBatch {
         for (int i = 0; i < plan.size; i++) {
             Sequence sequence = plan.sequences[i];
             int end = sequence.computed + plan.counts[i];
+            int scored = sequence.request.scoresPrompt(sequence) ? sequence.request.scored() : Integer.MAX_VALUE;
             table(i, sequence);
             for (int position = sequence.computed; position < end; position++) {
                 step.token(token, sequence.tokens[position], position, sequence.cacheSlot(position));
                 if (position == sequence.length - 1) {
-                    sampled(sequence, token, position);
+                    sample(sequence, token, position);
+                } else if (position >= scored) {
+                    score(sequence, token, position);
                 }
                 token++;
             }
@@ -52,13 +55,31 @@ final class StepBatch {
         blocks[index] = sequence.blockCount;
     }
 
-    private void sampled(Sequence sequence, int token, int position) {
+    private void sample(Sequence sequence, int token, int position) {
         SamplingParams params = sequence.request.params;
-        step.row(rows, token);
         step.sampling(
-                rows, (float) params.temperature(), (float) params.topP(), params.topK(), sequence.seed, position + 1);
+                row(sequence, token, position),
+                (float) params.temperature(),
+                (float) params.topP(),
+                params.topK(),
+                (float) params.minP(),
+                sequence.seed,
+                position + 1,
+                sequence.slot,
+                params.logprobs().orElse(-1));
+    }
+
+    /** How likely the prompt's next token was. */
+    private void score(Sequence sequence, int token, int position) {
+        int count = sequence.request.params.promptLogprobs().orElse(0);
+        step.score(row(sequence, token, position), sequence.tokens[position + 1], count);
+    }
+
+    private int row(Sequence sequence, int token, int position) {
+        step.row(rows, token);
         rowOwners[rows] = sequence;
-        rowPositions[rows++] = position;
+        rowPositions[rows] = position;
+        return rows++;
     }
 
     int rows() {

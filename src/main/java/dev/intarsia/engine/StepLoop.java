@@ -2,12 +2,15 @@ package dev.intarsia.engine;
 
 import dev.intarsia.FinishReason;
 import dev.intarsia.SamplingParams;
+import dev.intarsia.TokenLogprobs;
 import dev.intarsia.piecewise.Dispatch;
 import dev.intarsia.runtime.Step;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.function.Consumer;
 import java.util.function.IntConsumer;
+import java.util.stream.IntStream;
 
 /**
  * Runs steps over all requests that were added: plans, writes the buffers, runs, and takes what was sampled. A request is started, put back, resumed and ended here.
@@ -18,6 +21,7 @@ final class StepLoop {
     private final StepRunner runner;
     private final Step step;
     private final StepBatch batch;
+    private final Samplers samplers;
     private final Meters meters;
     private final Consumer<Sequence> outputs;
     private final int[] endTokens;
@@ -44,13 +48,35 @@ final class StepLoop {
         this.meters = meters;
         this.outputs = outputs;
         batch = new StepBatch(step);
+        samplers = new Samplers(step);
     }
 
     void add(Request request) {
         requests.add(request);
         deadlines += request.allowed == Request.NEVER ? 0 : 1;
+        request.ends = ends(request.params);
+        request.held = request.sequences.length > 1 && scheduler.sharesPrefixes(request.prompt.length);
         for (Sequence sequence : request.sequences) {
-            scheduler.add(sequence);
+            if (sequence.index == 0 || !request.held) {
+                scheduler.add(sequence);
+            }
+        }
+    }
+
+    private int[] ends(SamplingParams params) {
+        IntStream stops = params.stopTokenIds().stream().mapToInt(Integer::intValue);
+        return IntStream.concat(stops, params.ignoreEos() ? IntStream.empty() : Arrays.stream(endTokens)).distinct().toArray();
+    }
+
+    /** The first sequence's prompt is in the cache, or never will be: the others may come. */
+    private void release(Request request) {
+        if (request.held) {
+            request.held = false;
+            for (Sequence sequence : request.sequences) {
+                if (sequence.index > 0 && sequence.state != Sequence.State.ENDED) {
+                    scheduler.add(sequence);
+                }
+            }
         }
     }
 
@@ -65,6 +91,7 @@ final class StepLoop {
 
     /** Ends what a request has not finished. */
     void cancel(Request request, FinishReason reason) {
+        request.held = false;
         for (Sequence sequence : request.sequences) {
             end(sequence, reason);
         }
@@ -76,6 +103,8 @@ final class StepLoop {
             return;
         }
         scheduler.end(sequence);
+        samplers.leave(sequence);
+        release(sequence.request);
         sequence.publish();
         sequence.publishEnd(reason);
         Request request = sequence.request;
@@ -94,7 +123,7 @@ final class StepLoop {
         requests.clear();
         for (Request request : all) {
             for (Sequence sequence : request.sequences) {
-                scheduler.end(sequence);
+                scheduler.end(sequence); // its sampler state ends with the step
             }
             meters.waitingRequests.getAndAdd(request.started ? 0 : -1);
         }
@@ -131,7 +160,12 @@ final class StepLoop {
         long now = System.nanoTime();
         count(plan, how, now - before);
         for (int row = 0; row < batch.rows(); row++) {
-            take(batch.rowOwner(row), row, now);
+            Sequence sequence = batch.rowOwner(row);
+            if (batch.rowPosition(row) < sequence.length - 1) {
+                sequence.request.promptLogprobs.add(logprobs(row, sequence.request.params.promptLogprobs().orElse(0)));
+            } else {
+                take(sequence, row, now);
+            }
         }
         batch.done();
         plan.clear();
@@ -140,9 +174,13 @@ final class StepLoop {
     }
 
     private void start(StepPlan plan, long now) {
+        for (int i = 0; i < plan.preempted; i++) {
+            samplers.leave(plan.putBack[i]);
+        }
         for (int i = 0; i < plan.size; i++) {
             Sequence sequence = plan.sequences[i];
             Request request = sequence.request;
+            samplers.join(sequence);
             if (!request.started) {
                 request.started = true;
                 request.start = now;
@@ -198,27 +236,53 @@ final class StepLoop {
             meters.interToken.add(now - sequence.lastToken);
         }
         sequence.lastToken = now;
-        if (!params.ignoreEos() && isEnd(token)) {
+        release(sequence.request);
+        boolean ends = sequence.sampled() >= params.minTokens() && contains(sequence.request.ends, token);
+        if (ends) {
             sequence.stopToken = token;
-            end(sequence, FinishReason.STOP);
-            return;
         }
-        sequence.append(token);
-        if (sequence.sampled() == params.maxTokens() || sequence.length == maxModelLen) {
+        if (!ends || params.includeStopStrInOutput()) {
+            sequence.append(token);
+            if (params.logprobs().isPresent()) {
+                sequence.add(logprobs(row, params.logprobs().getAsInt()));
+            }
+        }
+        if (ends) {
+            end(sequence, FinishReason.STOP);
+        } else if (sequence.sampled() == params.maxTokens() || sequence.length == maxModelLen) {
             end(sequence, FinishReason.LENGTH);
+        } else if (repeats(sequence)) {
+            end(sequence, FinishReason.REPETITION);
         } else if (Outputs.wantsEach(sequence.request)) {
             sequence.publish();
             outputs.accept(sequence);
         }
     }
 
-    private boolean isEnd(int token) {
-        for (int end : endTokens) {
-            if (token == end) {
+    private static boolean repeats(Sequence sequence) {
+        SamplingParams params = sequence.request.params;
+        return params.repetitionDetection().isPresent()
+                && sequence.sampled() >= params.minTokens()
+                && Repetition.found(
+                        sequence.tokens, sequence.promptLength(), sequence.length, params.repetitionDetection().get());
+    }
+
+    private static boolean contains(int[] tokens, int token) {
+        for (int each : tokens) {
+            if (each == token) {
                 return true;
             }
         }
         return false;
+    }
+
+    /** What the step says of a row's own token and of so many of the likeliest. */
+    private TokenLogprobs logprobs(int row, int count) {
+        List<TokenLogprobs.Candidate> top = new ArrayList<>(count);
+        for (int i = 1; i <= count && step.logprobToken(row, i) >= 0; i++) {
+            top.add(new TokenLogprobs.Candidate(step.logprobToken(row, i), step.logprob(row, i)));
+        }
+        return new TokenLogprobs(step.logprobToken(row, 0), step.logprob(row, 0), step.rank(row), top);
     }
 
     /** For tests: told the row of each sequence whenever the step holds its new logits. */

@@ -8,15 +8,18 @@ final class StepPlan {
     final int[] counts;
     int size;
     int tokens; // in all
-    int preempted; // sequences that were put back to make room
+    final Sequence[] putBack; // to make room
+    int preempted; // how many
 
     StepPlan(int maxSequences) {
         sequences = new Sequence[maxSequences];
         counts = new int[maxSequences];
+        putBack = new Sequence[maxSequences];
     }
 
     void clear() {
         Arrays.fill(sequences, 0, size, null);
+        Arrays.fill(putBack, 0, preempted, null);
         size = 0;
         tokens = 0;
         preempted = 0;

@@ -3,7 +3,7 @@ package dev.intarsia.text;
 import java.util.Arrays;
 
 /**
- * Decodes tokens as they arrive: the pieces, put together, are {@link Tokenizer#decode(int[])} of all tokens.
+ * Decodes tokens as they arrive: the pieces, put together, are {@link Tokenizer#decode(int[], boolean)} of all tokens.
  *
  * <p>Text is given out once no later token can change it: an unfinished UTF-8 character waits for its last byte, and
  * where a decoder falls back to byte tokens, a run of them waits for its end, since one bad byte turns the whole run
@@ -20,6 +20,7 @@ public final class IncrementalDecoder {
     private static final String REPLACEMENT = "\uFFFD";
 
     private final Tokenizer tokenizer;
+    private final boolean skipSpecial;
     private int[] window = new int[4 * KEEP];
     private int size;
     /** Chars of the window's text that were given out. */
@@ -27,8 +28,15 @@ public final class IncrementalDecoder {
     private int slideAt = 2 * KEEP;
     private boolean finished;
 
+    /** Leaves special tokens out. */
     public IncrementalDecoder(Tokenizer tokenizer) {
+        this(tokenizer, true);
+    }
+
+    /** @param skipSpecial whether special tokens are left out; else they are written out */
+    public IncrementalDecoder(Tokenizer tokenizer, boolean skipSpecial) {
         this.tokenizer = tokenizer;
+        this.skipSpecial = skipSpecial;
     }
 
     /**
@@ -40,7 +48,7 @@ public final class IncrementalDecoder {
         if (finished) {
             throw new IllegalStateException("the text is finished");
         }
-        if (!tokenizer.hasText(tokenId)) {
+        if (!tokenizer.hasText(tokenId, skipSpecial)) {
             return "";
         }
         if (size == window.length) {
@@ -86,6 +94,6 @@ public final class IncrementalDecoder {
     }
 
     private String decode(int from) {
-        return tokenizer.decode(window, from, size, true);
+        return tokenizer.decode(window, from, size, skipSpecial);
     }
 }

@@ -171,8 +171,8 @@ public final class Tokenizer implements AutoCloseable {
     }
 
     /** Whether an id takes part in decoding. */
-    boolean hasText(int id) {
-        return id >= 0 && known.get(id) && !special.get(id);
+    boolean hasText(int id, boolean skipSpecial) {
+        return id >= 0 && known.get(id) && !(skipSpecial && special.get(id));
     }
 
     /** Whether an id is one byte of a run whose text is known only when the run has ended. */
