@@ -118,7 +118,7 @@ public final class EngineCore implements AutoCloseable {
                 loop = opened.loop(meters, outputs::post);
                 loaded.complete(opened);
                 try {
-                    serve();
+                    serve(outputs);
                 } catch (Throwable failure) {
                     broken = failure;
                 }
@@ -136,7 +136,7 @@ public final class EngineCore implements AutoCloseable {
         }
     }
 
-    private void serve() {
+    private void serve(Outputs outputs) {
         while (!closing) {
             for (Request request = arrivals.poll(); request != null; request = arrivals.poll()) {
                 loop.add(request);
@@ -148,7 +148,9 @@ public final class EngineCore implements AutoCloseable {
                 loop.cancel(request, FinishReason.CANCELLED);
             }
             loop.expire();
-            if (!loop.step()) {
+            boolean idle = !loop.step();
+            outputs.flush();
+            if (idle) {
                 await();
             }
         }

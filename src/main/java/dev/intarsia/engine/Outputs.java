@@ -21,6 +21,7 @@ final class Outputs implements AutoCloseable {
     private final Tokenizer tokenizer; // null if there is none
     private final Events events;
     private final Thread thread;
+    private final List<Sequence> news = new ArrayList<>(); // the engine's thread's
 
     private final ArrayDeque<Sequence> queue = new ArrayDeque<>(); // guarded by itself, as `closed`
     private boolean closed;
@@ -43,15 +44,27 @@ final class Outputs implements AutoCloseable {
         thread = Thread.ofPlatform().name(name).daemon(true).start(this::run);
     }
 
-    /** Something was published of a sequence. For the engine's thread. */
+    /** Something was published of a sequence. For the engine's thread, as {@link #flush}, which hands all of a step over at once. */
     void post(Sequence sequence) {
-        synchronized (queue) {
-            if (!sequence.output.posted) {
-                sequence.output.posted = true;
-                queue.add(sequence);
-                queue.notify();
-            }
+        news.add(sequence);
+    }
+
+    /** What was posted is to be delivered. */
+    void flush() {
+        if (news.isEmpty()) {
+            return;
         }
+        synchronized (queue) {
+            for (int i = 0; i < news.size(); i++) {
+                Sequence sequence = news.get(i);
+                if (!sequence.output.posted) {
+                    sequence.output.posted = true;
+                    queue.add(sequence);
+                }
+            }
+            queue.notify();
+        }
+        news.clear();
     }
 
     /** Whether tokens of a request are to be posted before its end. */
@@ -59,9 +72,10 @@ final class Outputs implements AutoCloseable {
         return request.answer.streamed() || !request.params.stop().isEmpty();
     }
 
-    /** Works off what was posted and ends. */
+    /** Works off what was posted and ends. For the engine's thread. */
     @Override
     public void close() {
+        flush();
         synchronized (queue) {
             closed = true;
             queue.notify();
