@@ -69,7 +69,7 @@ final class InspectCommand implements Callable<Integer> {
         return compile.toEngineOptions(EngineOptions.builder());
     }
 
-    private static void write(Path file, String text) {
+    static void write(Path file, String text) {
         try {
             Files.writeString(file, text);
         } catch (IOException e) {

@@ -68,6 +68,7 @@ public final class Main implements Runnable {
                 .addSubcommand(new InspectCommand(host))
                 .addSubcommand(new InfoCommand(host))
                 .addSubcommand(new CommandLine(new BenchCommand()).addSubcommand(new BenchRunCommand(host))
+                        .addSubcommand(new BenchServeCommand(host))
                         .addSubcommand(new BenchCheckpointCommand(host)))
                 .addSubcommand(new HelpCommand())
                 .setOut(host.out().writer())
