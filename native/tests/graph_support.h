@@ -19,8 +19,8 @@ namespace intarsia::testing {
 // Named w0, w1, ...
 class WeightSet {
 public:
-    explicit WeightSet(cpu::Storage storage)
-        : weights_(std::make_shared<Weights>(std::make_shared<Device>(select_kernels("scalar"), 1), storage)) {}
+    explicit WeightSet(cpu::Storage storage, uint32_t threads = 1)
+        : weights_(std::make_shared<Weights>(std::make_shared<Device>(select_kernels("scalar"), threads), storage)) {}
 
     uint32_t vector(uint32_t n, const std::string &name = "") { return add(name, {n}, 1); }
     uint32_t matrix(uint32_t n, uint32_t k, const std::string &name = "") {
@@ -64,12 +64,13 @@ struct Decoder {
     bool head_norm = true;
     bool bias = false;             // of q, k and v
     uint32_t tokens = 0, rows = 0; // frozen sizes
+    uint32_t threads = 1;          // of the device
     static constexpr uint32_t hidden = 48, heads = 4, kv_heads = 2, head_dim = 16, inner = 80, vocabulary = 100;
 };
 
 // A decoder of the usual kind: pre-norm, grouped-query attention with rope, gated inner layer, tied embedding.
 inline std::shared_ptr<Graph> build(const Decoder &model) {
-    WeightSet set(model.storage);
+    WeightSet set(model.storage, model.threads);
     auto graph = std::make_shared<Graph>(set.get(), model.tokens, model.rows);
     constexpr float eps = 1e-6f;
     const uint32_t embedding = set.matrix(Decoder::vocabulary, Decoder::hidden, "embed_tokens");
@@ -111,7 +112,7 @@ inline std::shared_ptr<Graph> build(const Decoder &model) {
 // A graph of random ops that the builders accept: any op may read any value that fits, near ones more often.
 class RandomGraph {
 public:
-    RandomGraph(uint32_t seed, cpu::Storage storage, uint32_t ops) : set_(storage), random_(seed) {
+    RandomGraph(uint32_t seed, cpu::Storage storage, uint32_t ops, uint32_t threads = 1) : set_(storage, threads), random_(seed) {
         graph = std::make_shared<Graph>(set_.get(), 0, 0);
         const uint32_t tokens = graph->input(INTARSIA_INPUT_TOKENS);
         table_ = graph->rope_table(graph->input(INTARSIA_INPUT_POSITIONS), set_.vector(8), 1);

@@ -25,8 +25,9 @@ Executable::Executable(std::shared_ptr<Partition> partition, uint32_t class_id, 
         }
         lo_ = hi_ = made.frozen;
     }
-    Lowered lowered =
-        lower(made, partition_->graph()->weights()->storage(), fused ? fuse(made) : one_call_each(made), lo_, hi_);
+    const Weights &weights = *partition_->graph()->weights();
+    Lowered lowered = lower(made, weights.storage(), fused ? fuse(made) : one_call_each(made), lo_, hi_,
+                            weights.device()->team().threads());
     instructions_ = std::move(lowered.instructions);
     arena_bytes_ = lowered.arena_bytes;
 }

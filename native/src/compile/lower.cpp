@@ -16,8 +16,8 @@ using cpu::Storage;
 
 class Lowering {
 public:
-    Lowering(const PieceClass &made, Storage storage, uint32_t lo, uint32_t hi)
-        : made_(made), storage_(storage), baked_(lo == hi ? hi : 0), hi_(hi), buffers_of_(made.values.size(), kNone),
+    Lowering(const PieceClass &made, Storage storage, uint32_t lo, uint32_t hi, uint32_t threads)
+        : made_(made), storage_(storage), baked_(lo == hi ? hi : 0), hi_(hi), copies_(lo == 1 ? threads : 1), buffers_of_(made.values.size(), kNone),
           rounded_(made.values.size(), kNone) {}
 
     void operator()(uint32_t index) {
@@ -122,9 +122,9 @@ private:
         uint32_t index;
     };
 
-    uint32_t new_buffer(uint32_t width, Storage storage) {
+    uint32_t new_buffer(uint32_t width, Storage storage, uint32_t copies = 1) {
         const auto now = static_cast<uint32_t>(instructions_.size());
-        buffers_.push_back({row_bytes(width, storage) * hi_, now, now});
+        buffers_.push_back({row_bytes(width, storage) * std::max(hi_, copies), now, now});
         return static_cast<uint32_t>(buffers_.size() - 1);
     }
 
@@ -133,7 +133,9 @@ private:
             return {Kind::EXTERNAL, value};
         }
         if (buffers_of_[value] == kNone) {
-            buffers_of_[value] = new_buffer(made_.values[value].width, made_.storage[value]);
+            const uint32_t producer = made_.values[value].producer;
+            const bool norm = producer != kNone && made_.ops[producer].kind == OpKind::RMS_NORM;
+            buffers_of_[value] = new_buffer(made_.values[value].width, made_.storage[value], norm ? copies_ : 1);
         }
         return {Kind::ARENA, buffers_of_[value]};
     }
@@ -213,6 +215,7 @@ private:
         args.group = made_.weights[op.weights[0]].first;
         args.eps = op.scalar;
         args.out_storage = made_.storage[op.output];
+        args.room = op.output < made_.externals ? 0 : copies_;
         const std::string groups = args.group == args.width ? "" : text(" in groups of ", args.group);
         emit(args, text("rms_norm ", shape(op.inputs[0]), groups, to(op.output)));
     }
@@ -296,6 +299,7 @@ private:
     const Storage storage_;
     const uint32_t baked_; // the size, 0 if it is known only to the step
     const uint32_t hi_;
+    const uint32_t copies_; // rows that the buffer of a norm has at least: for a single row each thread may want its own
     std::vector<Instruction> instructions_;
     std::vector<Patch> patches_; // of the next instruction; ARENA: index of the buffer until finish()
     std::vector<Buffer> buffers_;
@@ -305,8 +309,9 @@ private:
 
 } // namespace
 
-Lowered lower(const PieceClass &made, Storage storage, const std::vector<Call> &calls, uint32_t lo, uint32_t hi) {
-    Lowering lowering(made, storage, lo, hi);
+Lowered lower(const PieceClass &made, Storage storage, const std::vector<Call> &calls, uint32_t lo, uint32_t hi,
+              uint32_t threads) {
+    Lowering lowering(made, storage, lo, hi, threads);
     for (const Call &call : calls) {
         std::visit(lowering, call);
     }

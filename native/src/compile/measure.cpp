@@ -54,7 +54,7 @@ public:
         double fastest = std::numeric_limits<double>::infinity();
         for (int run = 0; run < kRuns; run++) {
             const auto start = std::chrono::steady_clock::now();
-            run_calls(device, calls_.data(), 1, nullptr, nullptr);
+            run_calls(device, calls_, {}, nullptr, nullptr);
             fastest = std::min(fastest, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
         }
         return fastest;

@@ -80,6 +80,8 @@ struct NormArgs {
     uint32_t group;
     float eps;
     Storage out_storage;
+    uint32_t room = 0; // rows that out has place for where n may be 1; 0 = n
+    bool each = false; // the single row is computed by every thread, each to the row of its number
 };
 
 enum class Epilogue : uint8_t {
@@ -150,6 +152,7 @@ struct QkvArgs {
     const int32_t *slots; // [n], -1 = write nothing
     KvLayer cache;
     uint32_t n;
+    bool by_head = false; // each thread takes some heads of the cache, and the heads of q that share them, of all rows; there is q, k and v
 };
 
 // Causal grouped-query attention. Each row works through key blocks of 64 absolute positions: scores by the dot product of the
@@ -171,6 +174,7 @@ struct AttentionArgs {
     const int32_t *block_tables; // [sequences, max_blocks]
     uint32_t max_blocks;
     uint32_t n;
+    bool by_head = false; // each thread takes some heads of the cache, as in QkvArgs
 };
 
 // out = silu(gate) * up, silu(x) = x / (1 + exp(-x))

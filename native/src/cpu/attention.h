@@ -24,13 +24,15 @@ public:
         const uint32_t heads = least(group, most);
         const uint32_t tokens = most / heads;
         uint32_t unit = 0; // dealt round, for later tokens see more keys
+        const Range own = part(args.cache.kv_heads, share);
         for (uint32_t sequence = 0; sequence < *args.sequences; ++sequence) {
             const uint32_t end = args.query_starts[sequence + 1];
             for (uint32_t token = args.query_starts[sequence]; token < end; token += tokens) {
                 uint32_t together;
                 for (uint32_t head = 0; head < args.heads; head += together) {
                     together = least(heads, group - head % group);
-                    if (unit++ % share.count == share.index) {
+                    const uint32_t kv_head = head / group;
+                    if (args.by_head ? kv_head >= own.begin && kv_head < own.end : unit++ % share.count == share.index) {
                         Attention(args, sequence, token, least(tokens, end - token), head, together).run();
                     }
                 }

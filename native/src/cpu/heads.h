@@ -88,15 +88,12 @@ template <class V> void qkv(const QkvArgs &args, Share share) {
     }
     const Rows q_out = {args.q.out, args.q.heads * args.q.head_dim, args.q.out_storage};
     const Rows k_out = {args.k.out, args.k.heads * args.k.head_dim, args.k.out_storage};
-    const Range units = part(uint64_t{args.n} * heads, share);
-    for (uint64_t unit = units.begin; unit < units.end; ++unit) {
-        const uint32_t row = static_cast<uint32_t>(unit / heads);
-        uint32_t h = static_cast<uint32_t>(unit % heads);
+    const auto unit = [&](uint32_t row, uint32_t h) {
         if (h < q_heads) {
             head<V>(
                 args.q, args.q.x + uint64_t{row} * q_out.width + h * args.q.head_dim, row,
                 [&](uint32_t at, V value, uint32_t count) { q_out.put(row, h * args.q.head_dim + at, value, count); });
-            continue;
+            return;
         }
         h -= q_heads;
         const int32_t slot = args.slots ? args.slots[row] : -1;
@@ -119,6 +116,25 @@ template <class V> void qkv(const QkvArgs &args, Share share) {
                 to.put_value(h, at, load<V>(x + at, count), count);
             }
         }
+    };
+    if (args.by_head) {
+        const Range own = part(k_heads, share);
+        const uint64_t group = q_heads / k_heads;
+        const Range ranges[] = {{own.begin * group, own.end * group},
+                                {q_heads + own.begin, q_heads + own.end},
+                                {q_heads + k_heads + own.begin, q_heads + k_heads + own.end}};
+        for (uint32_t row = 0; row < args.n; ++row) {
+            for (const Range &range : ranges) {
+                for (uint64_t h = range.begin; h < range.end; ++h) {
+                    unit(row, static_cast<uint32_t>(h));
+                }
+            }
+        }
+        return;
+    }
+    const Range units = part(uint64_t{args.n} * heads, share);
+    for (uint64_t i = units.begin; i < units.end; ++i) {
+        unit(static_cast<uint32_t>(i / heads), static_cast<uint32_t>(i % heads));
     }
 }
 

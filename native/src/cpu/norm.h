@@ -20,15 +20,16 @@ template <class V> INTARSIA_INLINE float inverse_rms(const float *x, uint32_t co
 template <class V> void norm(const NormArgs &args, Share share) {
     const Rows out = {args.out, args.width, args.out_storage};
     const uint32_t groups = args.width / args.group;
-    const Range units = part(uint64_t{args.n} * groups, share);
+    const Range units = part(uint64_t{args.n} * groups, args.each ? Share{0, 1} : share);
     for (uint64_t unit = units.begin; unit < units.end; ++unit) {
         const uint32_t row = static_cast<uint32_t>(unit / groups);
+        const uint32_t to = args.each ? share.index : row;
         const uint32_t start = static_cast<uint32_t>(unit % groups) * args.group;
         const float *x = args.x + uint64_t{row} * args.width + start;
         const V inverse = V::all(inverse_rms<V>(x, args.group, args.eps));
         for (uint32_t i = 0; i < args.group; i += 16) {
             const uint32_t count = least(args.group - i, 16);
-            out.put(row, start + i, load<V>(x + i, count) * inverse * load<V>(args.weight + i, count), count);
+            out.put(to, start + i, load<V>(x + i, count) * inverse * load<V>(args.weight + i, count), count);
         }
     }
 }

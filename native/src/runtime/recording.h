@@ -6,14 +6,16 @@
 
 #include "compile/executable.h"
 #include "runtime/memory.h"
+#include "runtime/plan.h"
 
 namespace intarsia {
 
 class Recording {
 public:
     Recording(uint64_t step, uint32_t tokens, uint32_t rows, bool samples, std::shared_ptr<Memory> arena, uint64_t arena_bytes,
-              std::vector<KernelArgs> calls)
-        : step_(step), tokens_(tokens), rows_(rows), samples_(samples), arena_(std::move(arena)), arena_bytes_(arena_bytes), calls_(std::move(calls)) {}
+              std::vector<KernelArgs> calls, std::vector<CallPlan> plan)
+        : step_(step), tokens_(tokens), rows_(rows), samples_(samples), arena_(std::move(arena)), arena_bytes_(arena_bytes), calls_(std::move(calls)),
+          plan_(std::move(plan)) {}
 
     // Id of the step whose buffers the calls address: they may be used only while that step lives.
     uint64_t step() const { return step_; }
@@ -22,8 +24,9 @@ public:
     uint32_t rows() const { return rows_; }
     bool samples() const { return samples_; }                 // ends with the sampling of all rows
     uint64_t arena_bytes() const { return arena_bytes_; }     // of the arena that it shares with the step's other recordings
-    uint64_t bytes() const { return calls_.size() * sizeof(KernelArgs); }
+    uint64_t bytes() const { return calls_.size() * (sizeof(KernelArgs) + sizeof(CallPlan)); }
     const std::vector<KernelArgs> &calls() const { return calls_; }
+    const std::vector<CallPlan> &plan() const { return plan_; } // of each call
 
 private:
     uint64_t step_;
@@ -32,6 +35,7 @@ private:
     std::shared_ptr<Memory> arena_; // what the addresses in calls_ point into
     uint64_t arena_bytes_;
     std::vector<KernelArgs> calls_;
+    std::vector<CallPlan> plan_;
 };
 
 } // namespace intarsia

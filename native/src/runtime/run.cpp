@@ -1,5 +1,6 @@
 #include "runtime/run.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 
@@ -10,8 +11,8 @@ namespace {
 struct Run {
     const cpu::Kernels &kernels;
     Team &team;
-    const KernelArgs *calls;
-    size_t count;
+    std::span<const KernelArgs> calls;
+    std::span<const CallPlan> plan; // empty, or of each call
     SampleJob *sample;
     uint64_t *nanoseconds;
 };
@@ -19,9 +20,13 @@ struct Run {
 struct Invoke {
     const cpu::Kernels &kernels;
     cpu::Share share;
+    const CallPlan &plan;
     void operator()(const cpu::EmbeddingArgs &a) const { kernels.embedding(a, share); }
     void operator()(const cpu::NormArgs &a) const { kernels.norm(a, share); }
-    void operator()(const cpu::LinearArgs &a) const { kernels.linear(a, share); }
+    void operator()(const cpu::LinearArgs &a) const {
+        if (!plan.own_row && !plan.by_head) return kernels.linear(a, share);
+        kernels.linear(member_part(a, plan, share), plan.by_head ? cpu::Share{0, 1} : share);
+    }
     void operator()(const cpu::RopeTableArgs &a) const { kernels.rope_table(a, share); }
     void operator()(const cpu::QkvArgs &a) const { kernels.qkv(a, share); }
     void operator()(const cpu::AttentionArgs &a) const { kernels.attention(a, share); }
@@ -37,12 +42,27 @@ void sample_share(const SampleJob &job, cpu::Share share) {
         sample_row(job, row, scratch);
 }
 
+using Clock = std::chrono::steady_clock;
+
+uint64_t nanoseconds_since(Clock::time_point start) { return static_cast<uint64_t>((Clock::now() - start).count()); }
+
+// What an empty body is timed at.
+uint64_t clock_cost() {
+    static const uint64_t cost = [] {
+        uint64_t least = UINT64_MAX;
+        for (int i = 0; i < 64; i++) least = std::min(least, nanoseconds_since(Clock::now()));
+        return least;
+    }();
+    return cost;
+}
+
 // Times each call where that is wanted; the slowest member's time is kept.
 template <typename Body> void timed(uint64_t *slowest, Body &&body) {
     if (slowest == nullptr) return body();
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = Clock::now();
     body();
-    const auto taken = static_cast<uint64_t>((std::chrono::steady_clock::now() - start).count());
+    const uint64_t all = nanoseconds_since(start);
+    const uint64_t taken = all - std::min(all, clock_cost());
     std::atomic_ref<uint64_t> kept(*slowest);
     for (uint64_t seen = kept.load(); seen < taken && !kept.compare_exchange_weak(seen, taken);) {}
 }
@@ -50,22 +70,25 @@ template <typename Body> void timed(uint64_t *slowest, Body &&body) {
 void run_member(void *context, uint32_t member) {
     const Run &run = *static_cast<Run *>(context);
     const cpu::Share share{member, run.team.threads()};
-    const Invoke invoke{run.kernels, share};
-    for (size_t i = 0; i < run.count; i++) {
-        if (i != 0) run.team.barrier();
-        timed(run.nanoseconds == nullptr ? nullptr : run.nanoseconds + i, [&] { std::visit(invoke, run.calls[i]); });
+    const CallPlan alone;
+    const size_t count = run.calls.size();
+    const auto time_of = [&](size_t i) { return run.nanoseconds == nullptr ? nullptr : run.nanoseconds + i; };
+    for (size_t i = 0; i < count; i++) {
+        const CallPlan &plan = run.plan.empty() ? alone : run.plan[i];
+        if (i != 0 && (plan.meets || run.nanoseconds != nullptr)) run.team.barrier();
+        timed(time_of(i), [&] { std::visit(Invoke{run.kernels, share, plan}, run.calls[i]); });
     }
     if (run.sample != nullptr) {
-        if (run.count != 0) run.team.barrier();
-        timed(run.nanoseconds == nullptr ? nullptr : run.nanoseconds + run.count, [&] { sample_share(*run.sample, share); });
+        if (count != 0) run.team.barrier();
+        timed(time_of(count), [&] { sample_share(*run.sample, share); });
     }
 }
 
 } // namespace
 
-void run_calls(Device &device, const KernelArgs *calls, size_t count, SampleJob *sample, uint64_t *nanoseconds) {
-    Run run{device.kernels(), device.team(), calls, count, sample, nanoseconds};
-    if (count == 0 && sample != nullptr && sample->rows == 1) { // nothing to share: the others stay asleep
+void run_calls(Device &device, std::span<const KernelArgs> calls, std::span<const CallPlan> plan, SampleJob *sample, uint64_t *nanoseconds) {
+    Run run{device.kernels(), device.team(), calls, plan, sample, nanoseconds};
+    if (calls.empty() && sample != nullptr && sample->rows == 1) { // nothing to share: the others stay asleep
         const FloatMode mode;
         sample_share(*sample, {0, 1});
     } else {

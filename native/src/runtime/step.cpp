@@ -221,7 +221,7 @@ size_t Step::resolve(const Part &part, std::vector<KernelArgs> &calls, size_t at
 
 void Step::execute(const Executable &executable, uint32_t piece) {
     const size_t count = resolve({&executable, piece}, calls_, 0);
-    run_calls(*device_, calls_.data(), count, nullptr, nullptr);
+    run_calls(*device_, {calls_.data(), count}, {}, nullptr, nullptr);
 }
 
 void Step::check_slot(uint32_t slot) const {
@@ -269,7 +269,7 @@ SampleJob Step::sample_job() {
 
 void Step::sample() {
     SampleJob job = sample_job();
-    if (rows_ != 0) run_calls(*device_, nullptr, 0, &job, nullptr);
+    if (rows_ != 0) run_calls(*device_, {}, {}, &job, nullptr);
 }
 
 std::shared_ptr<Recording> Step::record(const std::vector<Part> &parts, bool samples) {
@@ -289,7 +289,9 @@ std::shared_ptr<Recording> Step::record(const std::vector<Part> &parts, bool sam
         over[static_cast<int>(partition_->piece(part.piece).dim)] = true;
     }
     calls.resize(count);
-    return std::make_shared<Recording>(id_, over[0] ? tokens_ : 0, over[1] ? rows_ : 0, samples, arena_, arena_bytes, std::move(calls));
+    std::vector<CallPlan> plan = plan_calls(calls, tokens_, device_->team().threads());
+    return std::make_shared<Recording>(id_, over[0] ? tokens_ : 0, over[1] ? rows_ : 0, samples, arena_, arena_bytes, std::move(calls),
+                                       std::move(plan));
 }
 
 void Step::replay(const Recording &recording, uint64_t *nanoseconds) {
@@ -298,12 +300,11 @@ void Step::replay(const Recording &recording, uint64_t *nanoseconds) {
     if ((recording.tokens() != 0 && recording.tokens() != tokens_) || (recording.rows() != 0 && recording.rows() != rows_))
         fail(INTARSIA_INVALID_ARGUMENT, "the step has %u tokens and %u rows, but the recording is of %u and %u", tokens_, rows_,
              recording.tokens(), recording.rows());
-    const std::vector<KernelArgs> &calls = recording.calls();
     if (recording.samples() && rows_ != 0) {
         SampleJob job = sample_job();
-        run_calls(*device_, calls.data(), calls.size(), &job, nanoseconds);
+        run_calls(*device_, recording.calls(), recording.plan(), &job, nanoseconds);
     } else {
-        run_calls(*device_, calls.data(), calls.size(), nullptr, nanoseconds);
+        run_calls(*device_, recording.calls(), recording.plan(), nullptr, nanoseconds);
     }
 }
 

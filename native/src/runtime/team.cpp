@@ -23,6 +23,7 @@ namespace {
 // watching only keeps others from working.
 constexpr uint32_t kSpin = 50'000;            // ns
 constexpr uint32_t kSpinOversubscribed = 500; // ns
+constexpr int kGlances = 16; // between looks at the clock
 constexpr int kYields = 32;
 constexpr size_t kStack = size_t{2} << 20; // bytes; thread-local storage of the whole process is taken from it too
 
@@ -63,30 +64,35 @@ std::atomic<uint32_t> teams{0};
 
 } // namespace
 
-// A waiter counts itself before it looks a last time, and advance() looks for waiters after it has changed the value:
-// with both in the one order of sequential consistency either the waiter sees the new value or advance() sees the
-// waiter.
-void Team::Epoch::advance() {
-    value_.fetch_add(1, std::memory_order_seq_cst);
+// A waiter counts itself before it looks a last time, and wake() looks for waiters after the count has changed: with both in the one order of
+// sequential consistency either the waiter sees the new count or wake() sees the waiter.
+void Team::Counter::wake() {
     if (sleepers_.load(std::memory_order_seq_cst) != 0) wake_all(value_);
 }
 
-void Team::Epoch::wait(uint32_t seen, uint32_t spin_ns) {
+void Team::Counter::wait(uint32_t goal, uint32_t spin_ns) {
     using Clock = std::chrono::steady_clock;
-    if (now() != seen) return;
+    for (int i = 0; i < kGlances; ++i) {
+        if (reached(goal)) return;
+        relax();
+    }
     const auto end = Clock::now() + std::chrono::nanoseconds(spin_ns);
     do {
-        for (int i = 0; i < 16; ++i) {
+        for (int i = 0; i < kGlances; ++i) {
+            if (reached(goal)) return;
             relax();
-            if (now() != seen) return;
         }
     } while (Clock::now() < end);
     for (int i = 0; i < kYields; ++i) {
         sched_yield();
-        if (now() != seen) return;
+        if (reached(goal)) return;
     }
     sleepers_.fetch_add(1, std::memory_order_seq_cst);
-    while (value_.load(std::memory_order_seq_cst) == seen) sleep_while(value_, seen);
+    for (;;) {
+        const uint32_t seen = value_.load(std::memory_order_seq_cst);
+        if (static_cast<int32_t>(seen - goal) >= 0) break;
+        sleep_while(value_, seen);
+    }
     sleepers_.fetch_sub(1, std::memory_order_relaxed);
 }
 
@@ -119,7 +125,8 @@ Team::~Team() { dismiss(); }
 
 void Team::dismiss() {
     body_ = nullptr;
-    start_.advance();
+    starts_.add();
+    starts_.wake();
     for (const Member &member : members_) pthread_join(member.thread, nullptr);
 }
 
@@ -135,12 +142,12 @@ void *Team::enter(void *argument) {
 }
 
 void Team::work(uint32_t member) {
-    // The caller waits for all members, so that none can miss a start; the first is number 1.
-    for (uint32_t seen = 0;; ++seen) {
-        start_.wait(seen, spin_ns_);
+    // The caller waits for all members, so that none can miss a start.
+    for (uint32_t run = 1;; ++run) {
+        starts_.wait(run, spin_ns_);
         if (body_ == nullptr) return;
         body_(context_, member);
-        if (running_.fetch_sub(1, std::memory_order_acq_rel) == 1) finish_.advance();
+        if (arrivals_.add() % threads_ == 0) arrivals_.wake();
     }
 }
 
@@ -153,21 +160,22 @@ void Team::run(void (*body)(void *context, uint32_t member), void *context) {
     }
     body_ = body;
     context_ = context;
-    running_.store(threads_ - 1, std::memory_order_relaxed);
-    const uint32_t seen = finish_.now();
-    start_.advance();
+    arrivals_.reset(); // all of the last run have come
+    starts_.add();
+    starts_.wake();
     body(context, 0);
-    finish_.wait(seen, spin_ns_);
+    barrier(); // the others go on to the next start at once
 }
 
+// Barriers of a run share one count: the n-th is passed when n arrivals of each member are in. One line changes hands, once for each member.
 void Team::barrier() {
     if (threads_ == 1) return;
-    const uint32_t seen = phase_.now();
-    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads_) {
-        arrived_.store(0, std::memory_order_relaxed);
-        phase_.advance();
+    const uint32_t arrived = arrivals_.add();
+    const uint32_t missing = (threads_ - arrived % threads_) % threads_;
+    if (missing == 0) {
+        arrivals_.wake();
     } else {
-        phase_.wait(seen, spin_ns_);
+        arrivals_.wait(arrived + missing, spin_ns_);
     }
 }
 

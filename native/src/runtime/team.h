@@ -33,16 +33,19 @@ public:
     void barrier();
 
 private:
-    // A counter that others wait for.
-    class Epoch {
+    // A counter that others wait for. Those who wait read its line and no other, and `sleepers_` changes only when one of them sleeps.
+    class Counter {
     public:
-        uint32_t now() const { return value_.load(std::memory_order_acquire); }
-        void advance();
-        void wait(uint32_t seen, uint32_t spin_ns); // until now() is not `seen`
+        void reset() { value_.store(0, std::memory_order_relaxed); } // while nobody counts or waits
+        uint32_t add() { return value_.fetch_add(1, std::memory_order_seq_cst) + 1; }
+        void wake();                                 // those who sleep; after add()
+        void wait(uint32_t goal, uint32_t spin_ns);  // until the count has reached the goal
 
     private:
+        bool reached(uint32_t goal) const { return static_cast<int32_t>(value_.load(std::memory_order_acquire) - goal) >= 0; }
+
         alignas(64) std::atomic<uint32_t> value_{0};
-        std::atomic<uint32_t> sleepers_{0};
+        alignas(64) std::atomic<uint32_t> sleepers_{0};
     };
 
     struct Member {
@@ -63,11 +66,8 @@ private:
 
     void (*body_)(void *context, uint32_t member) = nullptr; // null: leave
     void *context_ = nullptr;
-    Epoch start_;
-    Epoch finish_;
-    Epoch phase_;
-    alignas(64) std::atomic<uint32_t> running_{0}; // members but the caller that have not finished this run
-    alignas(64) std::atomic<uint32_t> arrived_{0}; // members at the barrier
+    Counter starts_;   // runs so far
+    Counter arrivals_; // of members at a barrier or at the end, in this run
 };
 
 // Sets flush-to-zero, denormals-are-zero and rounding to nearest, all exceptions masked, for its lifetime; then the
