@@ -95,7 +95,7 @@ public class DecodeStep {
 
     @Setup
     public void open() {
-        try (Checkpoint checkpoint = Checkpoint.open(checkpoint())) {
+        try (Checkpoint checkpoint = Checkpoint.open(inCheckout(CHECKPOINT))) {
             ModelConfig config = checkpoint.config();
             EngineOptions options = EngineOptions.builder().threads(1).graphMode(graphs).build();
             EngineConfig engine = EngineConfig.of(options, config, 1L << 30);
@@ -128,14 +128,14 @@ public class DecodeStep {
     }
 
     /** In the checkout that {@code intarsia.home}, or else the working directory, is part of. */
-    private static Path checkpoint() {
+    static Path inCheckout(String file) {
         Path start = Path.of(System.getProperty("intarsia.home", "")).toAbsolutePath();
         for (Path at = start; at != null; at = at.getParent()) {
-            if (Files.isDirectory(at.resolve(CHECKPOINT))) {
-                return at.resolve(CHECKPOINT);
+            if (Files.exists(at.resolve(file))) {
+                return at.resolve(file);
             }
         }
-        throw new IllegalStateException("neither " + start + " nor a folder above it has " + CHECKPOINT);
+        throw new IllegalStateException("neither " + start + " nor a folder above it has " + file);
     }
 
     private <T extends AutoCloseable> T own(T resource) {

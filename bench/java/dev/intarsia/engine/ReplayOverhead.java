@@ -21,7 +21,7 @@ public final class ReplayOverhead {
     private ReplayOverhead() {}
 
     public static void main(String[] args) {
-        Path config = Path.of(args[0]);
+        Path config = DecodeStep.inCheckout(args[0]);
         int threads = Integer.parseInt(args[1]);
         int rounds = Integer.parseInt(args[2]);
         Map<GraphMode, LoadedModel> models = new EnumMap<>(GraphMode.class);
@@ -62,7 +62,7 @@ public final class ReplayOverhead {
     }
 
     /** A model whose buffers describe the decoding of one token after some context. */
-    private static LoadedModel open(Path config, int threads, GraphMode mode) {
+    static LoadedModel open(Path config, int threads, GraphMode mode) {
         EngineOptions options = EngineOptions.builder()
                 .threads(threads)
                 .maxNumSeqs(1)
@@ -80,7 +80,7 @@ public final class ReplayOverhead {
         }
     }
 
-    private static double median(long[] values) {
+    static double median(long[] values) {
         long[] sorted = values.clone();
         Arrays.sort(sorted);
         return sorted[sorted.length / 2];
