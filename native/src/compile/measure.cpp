@@ -12,7 +12,6 @@ namespace intarsia {
 
 namespace {
 
-constexpr uint32_t kFewRows = 8;      // up to here the weights are streamed once, and there is nothing to choose
 // More rows and outputs give the same order, and take longer.
 constexpr uint32_t kMeasuredRows = 96;
 constexpr uint32_t kMeasuredOutputs = 2048;
@@ -68,7 +67,7 @@ private:
 } // namespace
 
 void Executable::measure() {
-    if (hi_ <= kFewRows) return;
+    if (hi_ <= cpu::kStreamRows) return;
     const Weights &weights = *partition_->graph()->weights();
     const Binding *binding = nullptr;
     for (const Piece &piece : partition_->pieces())

@@ -100,6 +100,7 @@ struct Blocking {
 
 // The first is the default; which is fastest depends on the caches, and is measured when an executable is compiled.
 constexpr Blocking kBlockings[] = {{24, 512}, {48, 256}, {96, 128}, {24, 256}, {48, 128}};
+constexpr uint32_t kStreamRows = 24;              // up to here the weights are streamed, and there is nothing to choose
 constexpr uint32_t kBlockingRows = 96;            // the most of any
 constexpr uint32_t kBlockingScratch = 96 * 128;   // rows * section, the most of any
 

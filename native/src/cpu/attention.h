@@ -75,7 +75,10 @@ private:
     void run() {
         load_queries();
         const uint64_t last = (uint64_t{static_cast<uint32_t>(position_)} + tokens_ - 1) / kKeys;
+        Tiles next = locate(first_visible(0) / kKeys);
         for (uint64_t block = first_visible(0) / kKeys; block <= last; ++block) {
+            const Tiles here = next;
+            next = locate(block < last ? block + 1 : last); // and is fetched meanwhile
             for (uint32_t token = 0; token < tokens_;) { // tokens that see the same positions go together
                 const Span span = visible(token, block * kKeys);
                 uint32_t end = token + 1;
@@ -83,12 +86,32 @@ private:
                     ++end;
                 }
                 if (!span.empty()) {
-                    attend(token * heads_, (end - token) * heads_, table_ + block * kBlocks, span);
+                    attend(token * heads_, (end - token) * heads_, here, next, span);
                 }
                 token = end;
             }
         }
         write();
+    }
+
+    // The cache blocks of a key block; for one that no token sees, another stands in.
+    struct Tiles {
+        const uint8_t *keys[kBlocks];
+        const uint8_t *values[kBlocks];
+    };
+
+    Tiles locate(uint64_t block) const {
+        const uint64_t oldest = first_visible(0) / kBlock;
+        const uint64_t newest = (uint64_t{static_cast<uint32_t>(position_)} + tokens_ - 1) / kBlock;
+        Tiles out;
+        for (uint32_t b = 0; b < kBlocks; ++b) {
+            const uint64_t at = block * kBlocks + b;
+            const int32_t index = table_[at < oldest ? oldest : at > newest ? newest : at];
+            const uint64_t tile = uint64_t{static_cast<uint32_t>(index)} * cache_.kv_heads + kv_head_;
+            out.keys[b] = static_cast<const uint8_t *>(cache_.keys) + tile * tile_bytes(dim_, S);
+            out.values[b] = static_cast<const uint8_t *>(cache_.values) + tile * tiles(dim_) * tile_bytes(kBlock, S);
+        }
+        return out;
     }
 
     void load_queries() {
@@ -108,18 +131,9 @@ private:
         }
     }
 
-    // One key block for rows that see the same positions of it. table: the cache blocks from its start on.
-    void attend(uint32_t row, uint32_t rows, const int32_t *table, Span span) {
-        const uint8_t *keys[kBlocks];
-        const uint8_t *values[kBlocks];
-        const uint32_t first = span.lo / kBlock;
-        const uint32_t last = (span.hi - 1) / kBlock;
-        for (uint32_t b = first; b <= last; ++b) {
-            const uint64_t tile = uint64_t{static_cast<uint32_t>(table[b])} * cache_.kv_heads + kv_head_;
-            keys[b] = static_cast<const uint8_t *>(cache_.keys) + tile * tile_bytes(dim_, S);
-            values[b] = static_cast<const uint8_t *>(cache_.values) + tile * tiles(dim_) * tile_bytes(kBlock, S);
-        }
-        scores(row, rows, keys, first, last + 1);
+    // One key block for rows that see the same positions of it.
+    void attend(uint32_t row, uint32_t rows, const Tiles &here, const Tiles &next, Span span) {
+        scores(row, rows, here.keys, next.keys, span.lo / kBlock, (span.hi - 1) / kBlock + 1);
 
         float maximum[kRows];
         float sum[kRows];
@@ -138,26 +152,43 @@ private:
         old_factor.store(old_factors);
         new_factor.store(new_factors);
 
-        row_blocks<kSums<V, S>>(rows, [&](uint32_t r0, auto r) {
+        row_blocks<kRowsAtOnce<V, S>>(rows, [&](uint32_t r0, auto r) {
             tile_blocks<tiles_at_once<V, S>(r.value)>(tiles(dim_), [&](uint32_t t0, auto t) {
-                merge<r.value, t.value>(row, r0, values, t0, span, old_factors, new_factors);
+                if (row + r0 == 0) {
+                    merge<r.value, t.value, t.value>(row, r0, here.values, next.values, t0, span, old_factors,
+                                                     new_factors);
+                } else {
+                    merge<r.value, t.value, 0>(row, r0, here.values, nullptr, t0, span, old_factors, new_factors);
+                }
             });
         });
     }
 
-    // Scaled scores of the positions in cache blocks first .. end, masked ones too, to p_.
-    void scores(uint32_t row, uint32_t rows, const uint8_t *const *keys, uint32_t first, uint32_t end) {
-        row_blocks<kSums<V, S>>(rows, [&](uint32_t r0, auto r) {
+    // Scaled scores of the positions in cache blocks first .. end, masked ones too, to p_. The first rows fetch the next
+    // key block, here and in merge().
+    void scores(uint32_t row, uint32_t rows, const uint8_t *const *keys, const uint8_t *const *next, uint32_t first,
+                uint32_t end) {
+        row_blocks<kRowsAtOnce<V, S>>(rows, [&](uint32_t r0, auto r) {
             tile_blocks<tiles_at_once<V, S>(r.value)>(
-                end, [&](uint32_t t0, auto t) { score<r.value, t.value>(row, r0, keys, t0); }, first);
+                end,
+                [&](uint32_t t0, auto t) {
+                    if (row + r0 == 0) {
+                        score<r.value, t.value, t.value>(row, r0, keys, next, t0);
+                    } else {
+                        score<r.value, t.value, 0>(row, r0, keys, nullptr, t0);
+                    }
+                },
+                first);
         });
     }
 
-    template <int R, int T>
-    INTARSIA_BLOCK void score(uint32_t row, uint32_t r0, const uint8_t *const *keys, uint32_t tile) {
+    template <int R, int T, int Fetched>
+    INTARSIA_BLOCK void score(uint32_t row, uint32_t r0, const uint8_t *const *keys, const uint8_t *const *next,
+                              uint32_t tile) {
         Dots<V, S, R, T> dots;
         dots.clear();
-        dots.add({q_ + (row + r0) * dim_, dim_}, keys + tile, 0, dim_);
+        dots.template add<Fetched>({q_ + (row + r0) * dim_, dim_}, keys + tile, 0, dim_,
+                                   Fetched > 0 ? next + tile : nullptr);
         const V scale = V::all(args_.scale);
         unroll<R>([&](auto r) {
             unroll<T>([&](auto t) {
@@ -193,11 +224,11 @@ private:
     }
 
     // Merges the products of a key block, for R rows and T element tiles, into the outputs.
-    template <int R, int T>
-    INTARSIA_BLOCK void merge(uint32_t row, uint32_t r0, const uint8_t *const *values, uint32_t tile, Span span,
-                              const float *old_factors, const float *new_factors) {
+    template <int R, int T, int Fetched>
+    INTARSIA_BLOCK void merge(uint32_t row, uint32_t r0, const uint8_t *const *values, const uint8_t *const *next,
+                              uint32_t tile, Span span, const float *old_factors, const float *new_factors) {
         Dots<V, S, R, T> dots;
-        mix(dots, {p_[r0], kKeys}, values, tile, span);
+        mix<R, T, Fetched>(dots, {p_[r0], kKeys}, values, next, tile, span);
         unroll<R>([&](auto r) {
             const V old_factor = V::all(old_factors[r0 + r.value]);
             const V new_factor = V::all(new_factors[r0 + r.value]);
@@ -209,21 +240,21 @@ private:
     }
 
     // Products of probabilities with the values of the span, element tiles tile .. tile + T.
-    template <int R, int T>
+    template <int R, int T, int Fetched>
     INTARSIA_INLINE static void mix(Dots<V, Storage::F32, R, T> &dots, Inputs p, const uint8_t *const *values,
-                                    uint32_t tile, Span span) {
+                                    const uint8_t *const *next, uint32_t tile, Span span) {
         dots.clear();
         for (uint32_t b = span.lo / kBlock; b * kBlock < span.hi; ++b) {
-            const uint8_t *from[T];
             const Span in = within(span, b);
-            unroll<T>([&](auto t) { from[t.value] = values[b] + (tile + t.value) * tile_bytes(kBlock, S); });
-            dots.add({p.x + b * kBlock, p.step}, from, in.lo, in.hi);
+            const Places<T> from(values[b], tile);
+            const Places<Fetched> ahead(Fetched > 0 ? next[b] : nullptr, tile);
+            dots.template add<Fetched>({p.x + b * kBlock, p.step}, from.at, in.lo, in.hi, ahead.at);
         }
     }
 
-    template <int R, int T>
+    template <int R, int T, int Fetched>
     INTARSIA_INLINE static void mix(Dots<V, Storage::BF16, R, T> &dots, Inputs p, const uint8_t *const *values,
-                                    uint32_t tile, Span span) {
+                                    const uint8_t *const *next, uint32_t tile, Span span) {
         dots.clear();
         for (uint32_t begin = span.lo / 32; begin * 32 < span.hi; ++begin) { // 32 positions, two cache blocks
             typename Dots<V, Storage::BF16, R, T>::Sums sums;
@@ -233,20 +264,28 @@ private:
                 if (in.empty()) {
                     continue;
                 }
-                const uint8_t *from[T];
-                unroll<T>([&](auto t) { from[t.value] = values[b] + (tile + t.value) * tile_bytes(kBlock, S); });
+                const Places<T> from(values[b], tile);
+                const Places<Fetched> ahead(Fetched > 0 ? next[b] : nullptr, tile);
                 const Inputs x = {p.x + b * kBlock, p.step};
                 if (in.lo % 2 == 1) {
-                    sums.add_odd(x, from, in.lo / 2);
+                    sums.add_odd(x, from.at, in.lo / 2);
                 }
-                sums.pairs(x, from, (in.lo + 1) / 2, in.hi / 2);
+                sums.template pairs<Fetched>(x, from.at, (in.lo + 1) / 2, in.hi / 2, ahead.at);
                 if (in.hi % 2 == 1) {
-                    sums.add_even(x, from, in.hi / 2);
+                    sums.add_even(x, from.at, in.hi / 2);
                 }
             }
             dots.fold(sums);
         }
     }
+
+    // Where element tiles tile .. tile + N of a cache block's values begin.
+    template <int N> struct Places {
+        const uint8_t *at[N > 0 ? N : 1] = {};
+        INTARSIA_INLINE Places(const uint8_t *values, uint32_t tile) {
+            unroll<N>([&](auto t) { at[t.value] = values + (tile + t.value) * tile_bytes(kBlock, S); });
+        }
+    };
 
     // The part of a span that lies in cache block b, relative to it.
     static Span within(Span span, uint32_t b) {

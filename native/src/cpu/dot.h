@@ -35,10 +35,13 @@ template <class V, int R, int T> struct Dots<V, Storage::F32, R, T> {
     }
 
     // Adds inputs begin .. end; tile t has its input 0 at tiles[t].
-    INTARSIA_INLINE void add(Inputs in, const uint8_t *const *tiles, uint32_t begin, uint32_t end) {
+    template <int Fetched = 0>
+    INTARSIA_INLINE void add(Inputs in, const uint8_t *const *tiles, uint32_t begin, uint32_t end,
+                             const uint8_t *const *ahead = nullptr) {
         const float *w[T];
         unroll<T>([&](auto t) { w[t.value] = reinterpret_cast<const float *>(tiles[t.value]); });
         for (uint64_t k = begin; k < end; ++k) {
+            unroll<Fetched>([&](auto t) { __builtin_prefetch(ahead[t.value] + k * 64, 0, 2); });
             V weight[T];
             unroll<T>([&](auto t) { weight[t.value] = V::load(w[t.value] + k * 16); });
             unroll<R>([&](auto r) {
@@ -58,12 +61,14 @@ template <class V, int R, int T> struct Dots<V, Storage::BF16, R, T> {
     }
 
     // Adds inputs begin .. end, begin a multiple of 32. An odd end counts its pair's padding: weights and inputs there
-    // are zero.
-    INTARSIA_INLINE void add(Inputs in, const uint8_t *const *tiles, uint32_t begin, uint32_t end) {
+    // are zero. Meanwhile fetches as many bytes from ahead[0] .. ahead[Fetched - 1] on as from each tile.
+    template <int Fetched = 0>
+    INTARSIA_INLINE void add(Inputs in, const uint8_t *const *tiles, uint32_t begin, uint32_t end,
+                             const uint8_t *const *ahead = nullptr) {
         for (uint32_t k = begin; k < end; k += 32) {
             Sums sums;
             sums.clear();
-            sums.pairs(in, tiles, k / 2, least(k + 32, end + end % 2) / 2);
+            sums.template pairs<Fetched>(in, tiles, k / 2, least(k + 32, end + end % 2) / 2, ahead);
             fold(sums);
         }
     }
@@ -79,8 +84,11 @@ template <class V, int R, int T> struct Dots<V, Storage::BF16, R, T> {
         }
 
         // Adds pairs begin .. end.
-        INTARSIA_INLINE void pairs(Inputs in, const uint8_t *const *tiles, uint32_t begin, uint32_t end) {
+        template <int Fetched = 0>
+        INTARSIA_INLINE void pairs(Inputs in, const uint8_t *const *tiles, uint32_t begin, uint32_t end,
+                                   const uint8_t *const *ahead = nullptr) {
             for (uint64_t pair = begin; pair < end; ++pair) {
+                unroll<Fetched>([&](auto t) { __builtin_prefetch(ahead[t.value] + pair * 64, 0, 2); });
                 add_even(in, tiles, pair);
                 add_odd(in, tiles, pair);
             }
@@ -113,9 +121,10 @@ template <class V, int R, int T> struct Dots<V, Storage::BF16, R, T> {
     }
 };
 
-// Rows x tiles that the registers hold, and tiles at a time for a block of R rows: a few, so that a single row has
-// independent chains.
+// Rows x tiles that the registers hold, the most rows of them, and tiles at a time for a block of R rows: a few, so that
+// a single row has independent chains.
 template <class V, Storage S> constexpr int kSums = S == Storage::F32 ? V::kSumsF32 : V::kSumsBF16;
+template <class V, Storage S> constexpr int kRowsAtOnce = S == Storage::F32 ? V::kRowsF32 : V::kRowsBF16;
 template <class V, Storage S> constexpr int tiles_at_once(int rows) {
     const int room = kSums<V, S> / rows;
     return room >= 4 ? 4 : room >= 2 ? 2 : 1;

@@ -1,8 +1,8 @@
 // Linear layers: x W' by register blocks, with bias and the epilogues.
 //
 // Loops, from the outside: a group of tiles (its weights stay in the caches), a block of rows, a section of inputs,
-// register blocks. A single block of rows streams the weights once; many rows read each weight from memory once and
-// then from the caches.
+// register blocks. Few rows stream the weights once; many rows read each weight from memory once and then from the
+// caches.
 #pragma once
 
 #include "cpu/dot.h"
@@ -25,10 +25,13 @@ public:
     }
 
 private:
-    static constexpr uint32_t kGroup = 4; // tiles
+    static constexpr uint32_t kGroup = 8; // tiles
     static constexpr uint32_t kRows = kBlockingRows;
-    static constexpr uint32_t kTurn = 64; // inputs
-    static constexpr int kMostRows = kSums<V, S>;
+    static constexpr uint32_t kTurn = 64;    // inputs
+    static constexpr uint32_t kAhead = 8192; // bytes of a tile
+    static constexpr uint32_t kPadding = 16; // floats
+    static constexpr uint32_t kScratch = S == Storage::BF16 ? kBlockingScratch + kRows * kPadding : 1;
+    static constexpr int kMostRows = kRowsAtOnce<V, S>;
 
     // A unit of work is a tile of outputs, for SILU_MUL the tiles of gate and up.
     struct Tile {
@@ -66,90 +69,125 @@ private:
         return {part, unit};
     }
 
+    const uint8_t *data(const Tile &tile) const {
+        return static_cast<const uint8_t *>(tile.part->weight.data) + tile.index * tile_bytes(k_, S);
+    }
+
     void group(uint32_t first, uint32_t units, Range rows) const {
         const uint32_t count = units * tiles_per_unit_;
         Tile group[kGroup];
         const uint8_t *weights[kGroup];
+        const uint8_t *next[kGroup]; // the weights after these
         for (uint32_t i = 0; i < count; ++i) {
-            group[i] = tile(first + i / tiles_per_unit_, i % tiles_per_unit_);
-            weights[i] = static_cast<const uint8_t *>(group[i].part->weight.data) + group[i].index * tile_bytes(k_, S);
+            const uint32_t unit = first + i / tiles_per_unit_;
+            group[i] = tile(unit, i % tiles_per_unit_);
+            weights[i] = data(group[i]);
+            next[i] = unit + units < units_ ? data(tile(unit + units, i % tiles_per_unit_)) : weights[i];
         }
-        for (uint64_t begin = rows.begin; begin < rows.end; begin += args_.blocking.rows) {
+        const bool streams = rows.end - rows.begin <= kStreamRows;
+        const uint32_t most = streams ? kStreamRows : args_.blocking.rows;
+        for (uint64_t begin = rows.begin; begin < rows.end; begin += most) {
             const uint32_t row = static_cast<uint32_t>(begin);
-            const uint32_t block = least(args_.blocking.rows, static_cast<uint32_t>(rows.end - begin));
+            const uint32_t block = least(most, static_cast<uint32_t>(rows.end - begin));
             float sums[kGroup][kRows][16];
-            dots(weights, count, row, block, sums);
+            if (streams) {
+                stream(weights, next, count, row, block, sums);
+            } else {
+                dots(weights, count, row, block, sums);
+            }
             for (uint32_t i = 0; i < count; i += tiles_per_unit_) {
                 finish(group[i], row, block, sums[i], gated_ ? &group[i + 1] : nullptr, sums[(i + 1) % kGroup]);
             }
         }
     }
 
-    void dots(const uint8_t *const *weights, uint32_t count, uint32_t row, uint32_t rows,
-              float (*sums)[kRows][16]) const {
-        alignas(64) float widened[S == Storage::BF16 ? kBlockingScratch : 1];
-        // Rows for one register block use the weights once: sections are as long as the scratch allows, and the tiles
-        // take turns, so that memory serves several streams.
-        const bool streams = rows <= kMostRows;
-        const uint32_t longest = S == Storage::BF16 ? kBlockingScratch / rows / 32 * 32 : k_;
-        const uint32_t section = streams ? longest : args_.blocking.section;
-        const uint32_t turn = streams ? kTurn : args_.blocking.section;
-        const uint32_t together = streams ? count : 1;
+    // Few rows: memory is what takes time. The tiles take turns, so that it serves several streams, and all rows have
+    // their turn while the weights are in the nearest cache; meanwhile those of later turns are fetched.
+    void stream(const uint8_t *const *weights, const uint8_t *const *next, uint32_t count, uint32_t row, uint32_t rows,
+                float (*sums)[kRows][16]) const {
+        alignas(64) float widened[kScratch];
+        const uint32_t section = S == Storage::BF16 ? kBlockingScratch / rows / 32 * 32 : k_;
         for (uint32_t begin = 0; begin < k_; begin += least(section, k_ - begin)) {
             const uint32_t length = least(section, k_ - begin);
             const Inputs in = inputs(row, rows, begin, length, widened);
-            for (uint32_t t = 0; t < count; t += together) {
+            for (uint32_t k = 0; k < length; k += kTurn) {
+                const uint8_t *ahead[kGroup];
+                for (uint32_t t = 0; t < count; ++t) {
+                    const uint64_t at = tile_bytes(begin + k, S) + kAhead;
+                    const uint64_t bytes = tile_bytes(k_, S);
+                    ahead[t] = at < bytes ? weights[t] + at : next[t] + (at - bytes) % bytes;
+                }
                 row_blocks<kMostRows>(rows, [&](uint32_t r0, auto r) {
-                    block<r.value>({in.x + r0 * in.step, in.step}, weights + t, together, begin, length, turn,
-                                   &sums[t][r0]);
+                    tile_blocks<tiles_at_once<V, S>(r.value)>(count, [&](uint32_t t0, auto t) {
+                        constexpr int R = r.value, T = t.value;
+                        const Inputs x = {in.x + r0 * in.step + k, in.step};
+                        float(*total)[16] = &sums[t0][r0];
+                        const uint32_t inputs = least(kTurn, length - k);
+                        if (rows > kMostRows) { // the first two blocks of rows fetch for a tile each
+                            const uint8_t *const *from = ahead + t0 + (r0 == 0 ? 0 : T - 1);
+                            block<R, T, 1>(x, weights + t0, begin + k, inputs, total, from);
+                        } else { // the processor itself foresees the steps of very few rows
+                            block<R, T, R <= 3 ? 0 : T>(x, weights + t0, begin + k, inputs, total, ahead + t0);
+                        }
+                    });
                 });
             }
         }
     }
 
-    // Rows of the section's inputs as f32.
+    // Many rows: a section of a few tiles stays in the nearest cache while the rows pass.
+    void dots(const uint8_t *const *weights, uint32_t count, uint32_t row, uint32_t rows,
+              float (*sums)[kRows][16]) const {
+        alignas(64) float widened[kScratch];
+        constexpr int kTogether = tiles_at_once<V, S>(kMostRows);
+        for (uint32_t begin = 0; begin < k_; begin += least(args_.blocking.section, k_ - begin)) {
+            const uint32_t length = least(args_.blocking.section, k_ - begin);
+            const Inputs in = inputs(row, rows, begin, length, widened);
+            tile_blocks<kTogether>(count, [&](uint32_t t0, auto t) {
+                row_blocks<kMostRows>(rows, [&](uint32_t r0, auto r) {
+                    block<r.value, t.value, 0>({in.x + r0 * in.step, in.step}, weights + t0, begin, length,
+                                               &sums[t0][r0], nullptr);
+                });
+            });
+        }
+    }
+
+    // Rows of the section's inputs as f32. The rows of a block are apart by no power of two, for then they would all
+    // want the same few lines of a cache.
     Inputs inputs(uint32_t row, uint32_t rows, uint32_t begin, uint32_t length, float *widened) const {
         if constexpr (S == Storage::F32) {
             return {static_cast<const float *>(args_.x) + uint64_t{row} * k_ + begin, k_};
         } else {
             const uint32_t padded = length + length % 2;
+            const uint32_t apart = padded + kPadding;
             const uint64_t step = stride(k_, S);
             const uint16_t *x = static_cast<const uint16_t *>(args_.x) + row * step + begin;
             for (uint32_t r = 0; r < rows; ++r) {
-                widen<V>(x + r * step, padded, widened + r * padded);
+                widen<V>(x + r * step, padded, widened + r * apart);
             }
-            return {widened, padded};
+            return {widened, apart};
         }
     }
 
-    // Adds inputs begin .. begin + length to the sums of R rows; at input 0 they start. The tiles take turns of so many
-    // inputs.
-    template <int R>
-    INTARSIA_BLOCK static void block(Inputs in, const uint8_t *const *weights, uint32_t count, uint32_t begin,
-                                     uint32_t length, uint32_t turn, float (*sums)[16]) {
-        const uint8_t *from[kGroup];
-        for (uint32_t t = 0; t < count; ++t) {
-            from[t] = weights[t] + tile_bytes(begin, S);
-        }
-        for (uint32_t k = 0; k < length; k += turn) {
-            tile_blocks<tiles_at_once<V, S>(R)>(count, [&](uint32_t t0, auto tiles) {
-                constexpr int T = tiles.value;
-                Dots<V, S, R, T> dots;
-                float(*total)[16] = sums + t0 * kRows;
-                if (begin + k == 0) {
-                    dots.clear();
-                } else {
-                    unroll<R>([&](auto r) {
-                        unroll<T>(
-                            [&](auto t) { dots.total[r.value][t.value] = V::load(total[t.value * kRows + r.value]); });
-                    });
-                }
-                dots.add(in, from + t0, k, least(k + turn, length));
-                unroll<R>([&](auto r) {
-                    unroll<T>([&](auto t) { dots.total[r.value][t.value].store(total[t.value * kRows + r.value]); });
-                });
+    // Adds `length` inputs to the sums of R rows and T tiles, whose inputs from `begin` on are in.x; at input 0 the sums
+    // start. Meanwhile fetches as much from each of `ahead`.
+    template <int R, int T, int Fetched>
+    INTARSIA_BLOCK static void block(Inputs in, const uint8_t *const *weights, uint32_t begin, uint32_t length,
+                                     float (*sums)[16], const uint8_t *const *ahead) {
+        const uint8_t *from[T];
+        unroll<T>([&](auto t) { from[t.value] = weights[t.value] + tile_bytes(begin, S); });
+        Dots<V, S, R, T> dots;
+        if (begin == 0) {
+            dots.clear();
+        } else {
+            unroll<R>([&](auto r) {
+                unroll<T>([&](auto t) { dots.total[r.value][t.value] = V::load(sums[t.value * kRows + r.value]); });
             });
         }
+        dots.template add<Fetched>(in, from, 0, length, ahead);
+        unroll<R>([&](auto r) {
+            unroll<T>([&](auto t) { dots.total[r.value][t.value].store(sums[t.value * kRows + r.value]); });
+        });
     }
 
     // Sums of a tile, and of its partner for SILU_MUL, to the output.

@@ -13,8 +13,8 @@ namespace {
 
 struct Avx2Vec {
     // 16 registers: 12 hold sums, the others weights and a broadcast input.
-    static constexpr int kSumsF32 = 6;
-    static constexpr int kSumsBF16 = 3;
+    static constexpr int kSumsF32 = 6, kRowsF32 = 6;
+    static constexpr int kSumsBF16 = 3, kRowsBF16 = 3;
 
     __m256 lo, hi;
 

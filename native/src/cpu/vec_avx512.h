@@ -12,9 +12,10 @@ namespace intarsia::cpu {
 namespace {
 
 struct Avx512Vec {
-    // 32 registers: 24 hold sums, the others weights and a broadcast input.
-    static constexpr int kSumsF32 = 12;
-    static constexpr int kSumsBF16 = 12;
+    // 32 registers: 24 hold sums, the others weights and a broadcast input. Rows by two tiles, for a load takes as long
+    // as a multiplication.
+    static constexpr int kSumsF32 = 24, kRowsF32 = 12;
+    static constexpr int kSumsBF16 = 12, kRowsBF16 = 6;
 
     __m512 v;
 

@@ -14,10 +14,10 @@ namespace intarsia::cpu {
 namespace {
 
 struct ScalarVec {
-    // Rows x tiles that dot products work on at once (see dot.h), as many as the registers hold. BF16 keeps two sums
-    // for each.
-    static constexpr int kSumsF32 = 1;
-    static constexpr int kSumsBF16 = 1;
+    // Rows x tiles that dot products work on at once (see dot.h), as many as the registers hold, and how many rows of
+    // them at most. BF16 keeps two sums for each.
+    static constexpr int kSumsF32 = 1, kRowsF32 = 1;
+    static constexpr int kSumsBF16 = 1, kRowsBF16 = 1;
 
     typedef float Quad __attribute__((vector_size(16)));
     typedef uint32_t Bits __attribute__((vector_size(16)));

@@ -1,0 +1,329 @@
+// How fast the kernels are, beside what the machine can do: a plain loop that reads memory and one of nothing but fused
+// multiply-adds, measured in the same run. The shapes are those of a layer of a 0.6B model: hidden 1024, 16 query and 8
+// KV heads of 128, intermediate 3072.
+//
+//   intarsia_kernels [--threads N] [--tier NAME] [--rounds N] [--only TEXT]
+//
+// Every round runs every case once, so that what else the machine does meanwhile hits all alike; a line has the medians.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <string>
+#include <vector>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include "cpu/args.h"
+#include "runtime/device.h"
+#include "runtime/memory.h"
+#include "runtime/team.h"
+
+namespace intarsia {
+namespace {
+
+using cpu::Epilogue;
+using cpu::LinearArgs;
+using cpu::Share;
+using cpu::Storage;
+
+constexpr uint32_t kHidden = 1024, kHeads = 16, kKvHeads = 8, kHeadDim = 128, kWide = 3072, kVocabulary = 151'936;
+constexpr uint32_t kMostRows = 4096;
+constexpr uint64_t kPool = uint64_t{384} << 20; // bytes of weights or of cached keys and values; more than any cache
+constexpr uint64_t kLayer = (uint64_t{4096} * kHidden + 2048 * kHidden + 3 * kWide * kHidden) * 2; // bytes of weights
+constexpr uint32_t kLayers = kPool / kLayer;
+
+typedef float Wide __attribute__((vector_size(64), aligned(64)));
+
+// Adds up bytes [from, to) in four streams.
+#if defined(__x86_64__)
+__attribute__((target_clones("avx512f", "avx2", "default")))
+#endif
+float read(const std::byte *from, uint64_t bytes) {
+    const uint64_t quarter = bytes / 256 * 64;
+    Wide sums[4] = {};
+    for (uint64_t at = 0; at < quarter; at += 64)
+        for (int i = 0; i < 4; ++i) {
+            sums[i] += *reinterpret_cast<const Wide *>(from + i * quarter + at);
+            __builtin_prefetch(from + i * quarter + at + 2048);
+        }
+    const Wide sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    return sum[0] + sum[5];
+}
+
+// Fused multiply-adds in 16 independent chains, 512 a turn, of as many lanes as the processor has.
+#if defined(__x86_64__)
+__attribute__((target("avx512f"))) float multiply_512(uint64_t turns) {
+    __m512 sums[16];
+    const __m512 factor = _mm512_set1_ps(0.999f);
+    for (int i = 0; i < 16; ++i) sums[i] = _mm512_set1_ps(static_cast<float>(i));
+    for (uint64_t i = 0; i < turns * 32; ++i)
+#pragma GCC unroll 16
+        for (__m512 &sum : sums) sum = _mm512_fmadd_ps(sum, factor, factor);
+    float total = 0;
+    for (const __m512 &sum : sums) total += _mm512_cvtss_f32(sum);
+    return total;
+}
+
+__attribute__((target("avx2,fma"))) float multiply_256(uint64_t turns) {
+    __m256 sums[15];
+    const __m256 factor = _mm256_set1_ps(0.999f);
+    for (int i = 0; i < 15; ++i) sums[i] = _mm256_set1_ps(static_cast<float>(i));
+    for (uint64_t i = 0; i < turns * 34; ++i)
+#pragma GCC unroll 16
+        for (__m256 &sum : sums) sum = _mm256_fmadd_ps(sum, factor, factor);
+    float total = 0;
+    for (const __m256 &sum : sums) total += _mm256_cvtss_f32(sum);
+    return total;
+}
+
+double multiply(uint64_t turns, float &out) { // flops
+    if (__builtin_cpu_supports("avx512f")) {
+        out += multiply_512(turns);
+        return double(turns) * 512 * 32;
+    }
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+        out += multiply_256(turns);
+        return double(turns) * 510 * 16;
+    }
+    return 0;
+}
+#else
+double multiply(uint64_t, float &) { return 0; }
+#endif
+
+volatile float nothing; // what loops compute, so that they are not left out
+
+struct Case {
+    std::string name;
+    double bytes; // read from memory
+    double flops;
+    std::function<void(Team &)> run;
+    std::vector<double> seconds = {};
+};
+
+double median(std::vector<double> values) {
+    std::sort(values.begin(), values.end());
+    return values[values.size() / 2];
+}
+
+// Calls body(share) on every thread.
+template <class F> void together(Team &team, F body) {
+    struct Context {
+        Team &team;
+        F &body;
+    } context{team, body};
+    team.run(
+        [](void *opaque, uint32_t member) {
+            Context &c = *static_cast<Context *>(opaque);
+            c.body(Share{member, c.team.threads()});
+        },
+        &context);
+}
+
+class Bench {
+public:
+    Bench() : pool_(kPool, "weights"), x_(rows(kWide)), y_(rows(4096)), z_(rows(4096)) {
+        auto *words = reinterpret_cast<uint16_t *>(pool_.data());
+        uint32_t random = 1;
+        for (uint64_t i = 0; i < kPool / 2; ++i) {
+            random = random * 1664525 + 1013904223;
+            words[i] = static_cast<uint16_t>(0x3A00 | (random >> 16 & 0x81FF)); // magnitudes about 2^-11 .. 2^-8
+        }
+        auto *x = reinterpret_cast<uint16_t *>(x_.data());
+        for (uint64_t i = 0; i < x_.bytes() / 2; ++i) x[i] = words[i];
+    }
+
+    // The four products of a layer: q, k and v; the output of attention; gate and up; down.
+    void layer(const cpu::Kernels &kernels, cpu::Blocking blocking, uint32_t index, uint32_t n, Team &team, Share share) {
+        const std::byte *at = pool_.data() + index % kLayers * kLayer;
+        const auto part = [&](uint32_t outputs, uint32_t k, Memory &out) {
+            const cpu::Matrix matrix{at, outputs, k, Storage::BF16};
+            at += cpu::matrix_bytes(outputs, k, Storage::BF16);
+            return cpu::LinearPart{matrix, nullptr, out.data()};
+        };
+        LinearArgs args{};
+        args.x = x_.data();
+        args.n = n;
+        args.blocking = blocking;
+        args.residual = reinterpret_cast<const float *>(z_.data());
+        const auto run = [&](uint32_t parts, Epilogue epilogue, Storage out) {
+            args.part_count = parts;
+            args.epilogue = epilogue;
+            args.out_storage = out;
+            kernels.linear(args, share);
+            team.barrier();
+        };
+        args.parts[0] = part(4096, kHidden, y_);
+        run(1, Epilogue::STORE, Storage::F32);
+        args.parts[0] = part(kHidden, 2048, y_);
+        run(1, Epilogue::ADD, Storage::F32);
+        args.parts[0] = part(kWide, kHidden, y_);
+        args.parts[1] = part(kWide, kHidden, y_);
+        run(2, Epilogue::SILU_MUL, Storage::BF16);
+        args.parts[0] = part(kHidden, kWide, y_);
+        run(1, Epilogue::ADD, Storage::F32);
+    }
+
+    void logits(const cpu::Kernels &kernels, uint32_t n, Share share) {
+        LinearArgs args{};
+        args.x = x_.data();
+        args.n = n;
+        args.part_count = 1;
+        args.parts[0] = {{pool_.data(), kVocabulary, kHidden, Storage::BF16}, nullptr, logits_memory().data()};
+        args.epilogue = Epilogue::STORE;
+        args.out_storage = Storage::F32;
+        kernels.linear(args, share);
+    }
+
+    // Sequences of `length` positions of which the last `queries` are asked for.
+    void attention(const cpu::Kernels &kernels, uint32_t index, uint32_t sequences, uint32_t queries, uint32_t length,
+                   Share share) {
+        const uint64_t bytes = uint64_t{tokens(sequences, length)} * kKvHeads * kHeadDim * 2;
+        std::byte *at = pool_.data() + index % (kPool / (2 * bytes)) * 2 * bytes;
+        const std::vector<int32_t> lengths(sequences, static_cast<int32_t>(length));
+        std::vector<int32_t> starts;
+        for (uint32_t i = 0; i <= sequences; ++i) starts.push_back(static_cast<int32_t>(i * queries));
+        std::vector<int32_t> blocks;
+        const uint32_t count = tokens(sequences, length) / 16; // out of order, as a pool hands them out
+        for (uint32_t i = 0; i < count; ++i) blocks.push_back(static_cast<int32_t>(uint64_t{i} * 37 % count));
+        cpu::AttentionArgs args{};
+        args.q = x_.data();
+        args.out = y_.data();
+        args.q_storage = args.out_storage = Storage::BF16;
+        args.cache = {at, at + bytes, kKvHeads, kHeadDim, Storage::BF16};
+        args.heads = kHeads;
+        args.scale = 0.088f;
+        args.sequences = &sequences;
+        args.query_starts = starts.data();
+        args.lengths = lengths.data();
+        args.block_tables = blocks.data();
+        args.max_blocks = length / 16;
+        args.n = sequences * queries;
+        kernels.attention(args, share);
+    }
+
+    std::byte *pool() { return pool_.data(); }
+    uint32_t next() { return next_++; }
+
+private:
+    static uint32_t tokens(uint32_t sequences, uint32_t length) { return sequences * length; }
+    static Memory rows(uint32_t width) { return Memory(uint64_t{width} * kMostRows * 4, "values"); }
+    Memory &logits_memory() {
+        static Memory memory(uint64_t{kVocabulary} * 8 * 4, "logits");
+        return memory;
+    }
+
+    Memory pool_;
+    Memory x_, y_, z_; // values
+    uint32_t next_ = 0;
+};
+
+} // namespace
+} // namespace intarsia
+
+int main(int count, char **words) {
+    using namespace intarsia;
+    uint32_t threads = default_threads();
+    int rounds = 7;
+    std::string tier, only;
+    for (int i = 1; i + 1 < count; i += 2) {
+        const std::string word = words[i];
+        if (word == "--threads") threads = static_cast<uint32_t>(std::atoi(words[i + 1]));
+        if (word == "--tier") tier = words[i + 1];
+        if (word == "--rounds") rounds = std::atoi(words[i + 1]);
+        if (word == "--only") only = words[i + 1];
+    }
+    Team team(threads);
+    Bench bench;
+    std::vector<Case> cases;
+    cases.push_back({"read", double(kPool), 0, [&](Team &team) {
+                         together(team, [&](Share share) {
+                             const uint64_t part = kPool / share.count / 256 * 256;
+                             nothing = read(bench.pool() + share.index * part, part);
+                         });
+                     }});
+    constexpr uint64_t kTurns = 20'000;
+    float ignored = 0;
+    cases.push_back({"multiply-add", 0, multiply(kTurns, ignored) * threads, [](Team &team) {
+                         together(team, [](Share) {
+                             float sum = 0;
+                             multiply(kTurns, sum);
+                             nothing = sum;
+                         });
+                     }});
+    for (const Tier &candidate : build_tiers()) {
+        const cpu::Kernels &kernels = *candidate.kernels;
+        const std::string name = kernels.tier;
+        if (!candidate.supported || (tier.empty() ? name == "scalar" : name != tier)) continue;
+        for (const uint32_t n : {1u, 2u, 3u, 4u, 6u, 8u, 12u, 16u, 24u, 32u, 64u, 128u, 512u}) {
+            const uint32_t layers = n <= 8 ? kLayers : n <= 64 ? 4 : 1;
+            for (const cpu::Blocking blocking : cpu::kBlockings) {
+                std::string text = name + " layer, " + std::to_string(n) + " rows";
+                if (n > cpu::kStreamRows)
+                    text += " by " + std::to_string(blocking.rows) + " x " + std::to_string(blocking.section);
+                const double bytes = double(kLayer) * layers;
+                cases.push_back({text, bytes, bytes * n, [=, &kernels, &bench](Team &team) {
+                                     const uint32_t first = bench.next() * layers;
+                                     together(team, [&](Share share) {
+                                         for (uint32_t i = 0; i < layers; ++i)
+                                             bench.layer(kernels, blocking, first + i, n, team, share);
+                                     });
+                                 }});
+                if (n <= cpu::kStreamRows) break;
+            }
+        }
+        for (const uint32_t n : {1u, 8u}) {
+            const double bytes = double(kVocabulary) * kHidden * 2;
+            cases.push_back({name + " logits, " + std::to_string(n) + " rows", bytes, bytes * n,
+                             [&kernels, &bench, n](Team &team) {
+                                 together(team, [&](Share share) { bench.logits(kernels, n, share); });
+                             }});
+        }
+        struct Shape {
+            uint32_t sequences, queries, length, repeats;
+        };
+        for (const Shape s : {Shape{1, 1, 2048, 28}, Shape{1, 1, 512, 28}, Shape{8, 1, 2048, 5}, Shape{1, 512, 512, 2},
+                              Shape{1, 512, 2048, 1}, Shape{1, 512, 4096, 1}}) {
+            const double positions = double(s.sequences) * s.queries * (s.length - (s.queries - 1) / 2.0);
+            cases.push_back({name + " attention, " + std::to_string(s.sequences) + " x " + std::to_string(s.queries) + " of " +
+                                 std::to_string(s.length),
+                             double(s.repeats) * s.sequences * s.length * kKvHeads * kHeadDim * 4,
+                             s.repeats * positions * kHeads * kHeadDim * 4,
+                             [&kernels, &bench, s](Team &team) {
+                                 const uint32_t first = bench.next() * s.repeats;
+                                 together(team, [&](Share share) {
+                                     for (uint32_t i = 0; i < s.repeats; ++i) {
+                                         bench.attention(kernels, first + i, s.sequences, s.queries, s.length, share);
+                                         team.barrier();
+                                     }
+                                 });
+                             }});
+        }
+    }
+    std::erase_if(cases, [&](const Case &c) {
+        return c.bytes != 0 && c.flops != 0 && c.name.find(only) == std::string::npos;
+    });
+    for (int round = 0; round <= rounds; ++round)
+        for (Case &c : cases) {
+            const auto start = std::chrono::steady_clock::now();
+            c.run(team);
+            const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+            if (round > 0) c.seconds.push_back(taken.count()); // the first one warms up
+        }
+    const double bandwidth = cases[0].bytes / median(cases[0].seconds);
+    const double peak = cases[1].flops / median(cases[1].seconds);
+    std::printf("%u threads; of the bound: of what reading at the first line's or multiplying at the second's speed takes\n",
+                threads);
+    std::printf("%-36s %10s %8s %10s %9s\n", "", "ms", "GB/s", "GFLOP/s", "of bound");
+    for (const Case &c : cases) {
+        const double seconds = median(c.seconds);
+        std::printf("%-36s %10.3f %8.1f %10.1f %8.0f%%\n", c.name.c_str(), seconds * 1e3, c.bytes / seconds * 1e-9,
+                    c.flops / seconds * 1e-9, std::max(c.bytes / bandwidth, c.flops / peak) / seconds * 100);
+    }
+    return nothing == 1 ? 1 : 0;
+}
