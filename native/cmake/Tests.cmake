@@ -3,7 +3,7 @@
 find_package(GTest REQUIRED)
 include(GoogleTest)
 
-file(GLOB test_sources CONFIGURE_DEPENDS tests/*_test.cpp)
+file(GLOB test_sources CONFIGURE_DEPENDS tests/*_test.cpp tests/*_emulated.cpp)
 add_executable(intarsia_tests ${test_sources})
 target_include_directories(intarsia_tests PRIVATE tests)
 target_link_libraries(intarsia_tests PRIVATE intarsia_objects intarsia_sanitizer GTest::gtest GTest::gtest_main)

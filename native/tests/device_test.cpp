@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -273,6 +274,16 @@ TEST(Device, ChoosesATier) {
         "CPU tier \"amx\", asked for by the device options, is not one of this build; supported here: wide narrow");
 }
 
+TEST(Device, SaysWhatTheSystemRefuses) {
+    cpu::Kernels wide{}, narrow{};
+    wide.tier = "wide";
+    narrow.tier = "narrow";
+    const Tier tiers[] = {{&wide, false, EPERM}, {&narrow, true}};
+    EXPECT_EQ(refusals(tiers), "the processor has tier wide, but the system refuses its registers: Operation not permitted");
+    EXPECT_EQ(refusals(std::span(tiers).subspan(1)), "");
+    EXPECT_EQ(chosen("", nullptr, tiers), "narrow");
+}
+
 TEST(Device, AgreesWithTheKernelAboutTheTiers) {
     std::string flags;
     std::ifstream file("/proc/cpuinfo");
@@ -290,6 +301,10 @@ TEST(Device, AgreesWithTheKernelAboutTheTiers) {
     if (avx2 && has("avx512f") && has("avx512bw") && has("avx512vl") && has("avx512dq") && has("avx512_vnni"))
         expected = "avx512 " + expected;
 #endif
+    const std::string best = build_tiers().front().kernels->tier;
+    if (expected.find("avx512") == 0 && best == "amx" && has("amx_tile") && has("amx_bf16") &&
+        refusals(build_tiers()).empty())
+        expected = "amx " + expected;
     EXPECT_EQ(supported_tiers(), expected);
     EXPECT_STREQ(select_kernels("scalar").tier, "scalar");
 }
@@ -326,7 +341,7 @@ TEST(Device, DescribesTheCpu) {
     EXPECT_EQ(info.name, cpu_name());
     EXPECT_EQ(info.tiers, supported_tiers());
     EXPECT_EQ(info.tier, supported_tiers().substr(0, supported_tiers().find(' ')));
-    EXPECT_STREQ(info.note, "");
+    EXPECT_EQ(info.note, refusals(build_tiers()));
 }
 
 TEST(Device, TellsOfAnEnvironmentThatAsksForTooMuch) {

@@ -45,8 +45,14 @@ private:
     uint64_t saved_;
 };
 
+// The scalar tier with the kernels of AMX by emulated tiles (tier_amx_emulated.cpp).
+const cpu::Kernels &amx_emulated();
+
 // The kernels of a tier by name, null if this build or machine lacks it.
 inline const cpu::Kernels *kernels_of(const std::string &name) {
+    if (name == "amx_emulated") {
+        return &amx_emulated();
+    }
     for (const Tier &tier : build_tiers()) {
         if (tier.supported && name == tier.kernels->tier) {
             return tier.kernels;
@@ -71,7 +77,7 @@ private:
 };
 
 #define INTARSIA_EVERY_TIER(suite)                                                                                     \
-    INSTANTIATE_TEST_SUITE_P(Tier, suite, testing::Values("scalar", "avx2", "avx512"),                                           \
+    INSTANTIATE_TEST_SUITE_P(Tier, suite, testing::Values("scalar", "avx2", "avx512", "amx", "amx_emulated"),                                           \
                              [](const auto &info) { return std::string(info.param); })
 
 // All shares of a kernel call, the last one first.

@@ -1,7 +1,7 @@
 // Linear layers: x W' by register blocks, with bias and the epilogues.
 //
 // Loops, from the outside: a group of tiles (its weights stay in the caches), a block of rows, a section of inputs,
-// register blocks. Few rows stream the weights once; many rows read each weight from memory once and then from the
+// register blocks, of vectors or of tile registers. Few rows stream the weights once; many rows read each weight from memory once and then from the
 // caches.
 #pragma once
 
@@ -11,22 +11,32 @@
 namespace intarsia::cpu {
 namespace {
 
-template <class V, Storage S> class Linear {
+// For processors without tile registers (amx.h).
+struct NoTiles {
+    static constexpr bool kThere = false;
+};
+
+template <class V, Storage S, class M = NoTiles> class Linear {
 public:
     static void run(const LinearArgs &args, Share share) {
         const Linear linear(args);
         const uint32_t row_shares = linear.row_shares(share.count);
         const Range rows = part(args.n, {share.index % row_shares, row_shares});
         const Range units = part(linear.units_, {share.index / row_shares, share.count / row_shares});
-        const uint32_t step = kGroup / linear.tiles_per_unit_;
+        const bool tiled = M::kThere && rows.end - rows.begin >= kTiledRows;
+        const uint32_t step = (tiled ? kGroup : kStreamGroup) / linear.tiles_per_unit_;
         for (uint64_t unit = units.begin; unit < units.end; unit += step) {
             linear.group(static_cast<uint32_t>(unit), least(step, static_cast<uint32_t>(units.end - unit)), rows);
         }
     }
 
 private:
-    static constexpr uint32_t kGroup = 8; // tiles
-    static constexpr uint32_t kRows = kBlockingRows;
+    static constexpr uint32_t kStreamGroup = 8; // tiles of outputs
+    static constexpr uint32_t kGroup = M::kThere ? 32 : kStreamGroup; // at most
+    static constexpr uint32_t kRows = M::kThere ? 32 : kBlockingRows; // of a block at most
+    static constexpr uint32_t kTiledRows = 9; // fewer do not keep tile registers busy
+    static constexpr uint32_t kTiledBlock = 32; // rows
+    static constexpr uint32_t kTiledSection = 512; // inputs
     static constexpr uint32_t kTurn = 64;    // inputs
     static constexpr uint32_t kAhead = 8192; // bytes of a tile
     static constexpr uint32_t kPadding = 16; // floats
@@ -84,13 +94,18 @@ private:
             weights[i] = data(group[i]);
             next[i] = unit + units < units_ ? data(tile(unit + units, i % tiles_per_unit_)) : weights[i];
         }
-        const bool streams = rows.end - rows.begin <= kStreamRows;
-        const uint32_t most = streams ? kStreamRows : args_.blocking.rows;
+        const bool tiled = M::kThere && rows.end - rows.begin >= kTiledRows;
+        const bool streams = !tiled && rows.end - rows.begin <= kStreamRows;
+        const uint32_t most = tiled ? kTiledBlock : streams ? kStreamRows : args_.blocking.rows;
         for (uint64_t begin = rows.begin; begin < rows.end; begin += most) {
             const uint32_t row = static_cast<uint32_t>(begin);
             const uint32_t block = least(most, static_cast<uint32_t>(rows.end - begin));
             float sums[kGroup][kRows][16];
-            if (streams) {
+            if (tiled) {
+                if constexpr (M::kThere) {
+                    by_tiles(weights, count, row, block, sums);
+                }
+            } else if (streams) {
                 stream(weights, next, count, row, block, sums);
             } else {
                 dots(weights, count, row, block, sums);
@@ -150,6 +165,90 @@ private:
                 });
             });
         }
+    }
+
+    // By tile registers: 0 .. 3 hold the sums of two by two tiles of 16 rows x 16 outputs, 4 and 5 blocks of 32 inputs
+    // of rows, 6 and 7 those of weights. What is left of the inputs after the last whole block is a section of its own,
+    // with narrower registers.
+    void by_tiles(const uint8_t *const *weights, uint32_t count, uint32_t row, uint32_t rows,
+                  float (*sums)[kRows][16]) const {
+        alignas(64) uint16_t packed[kTiledSection * kTiledBlock];
+        const uint32_t padded = stride(k_, S);
+        const uint32_t first = least(rows, 16);
+        for (uint32_t begin = 0; begin < padded;) {
+            const uint32_t left = padded - begin;
+            const uint32_t length = left >= 32 ? least(left / 32 * 32, kTiledSection) : left;
+            const uint32_t wide = least(length, 32);
+            pack_rows(row, rows, begin, length, packed);
+            configure(first, rows - first, wide);
+            for (uint32_t t = 0; t < count; t += 2) {
+                const uint8_t *from[2];
+                for (uint32_t i = 0; i < 2; ++i) {
+                    from[i] = weights[least(t + i, count - 1)] + tile_bytes(begin, S);
+                }
+                const uint32_t blocks = length / wide;
+                unroll<2>([&](auto r) {
+                    unroll<2>([&](auto w) {
+                        if ((rows > 16) == (r.value == 1) && (t + 1 < count) == (w.value == 1)) {
+                            multiply<r.value + 1, w.value + 1>(packed, from, blocks, begin == 0, sums[t]);
+                        }
+                    });
+                });
+            }
+            begin += length;
+        }
+        M::release();
+    }
+
+    static void configure(uint32_t first, uint32_t second, uint32_t inputs) {
+        typename M::Shapes shapes;
+        const uint32_t rows[8] = {first, first, second, second, first, second, inputs / 2, inputs / 2};
+        for (int i = 0; i < 8; ++i) {
+            const bool of_inputs = i == 4 || i == 5;
+            shapes.rows[i] = static_cast<uint8_t>(rows[i]);
+            shapes.row_bytes[i] = static_cast<uint16_t>(rows[i] == 0 ? 0 : of_inputs ? inputs * 2 : 64);
+        }
+        M::configure(shapes);
+    }
+
+    // Rows to [block of inputs, 32 rows, 32 inputs], so that what a register holds lies together.
+    void pack_rows(uint32_t row, uint32_t rows, uint32_t begin, uint32_t length, uint16_t *packed) const {
+        const uint64_t step = stride(k_, S);
+        const uint16_t *x = static_cast<const uint16_t *>(args_.x) + row * step + begin;
+        for (uint32_t r = 0; r < rows; ++r) {
+            for (uint32_t k = 0; k < length; k += 32) {
+                __builtin_memcpy(packed + k * kTiledBlock + r * 32, x + r * step + k, least(length - k, 32) * 2);
+            }
+        }
+    }
+
+    // Adds blocks of inputs to the sums of R x 16 rows and T tiles; the first start them.
+    template <int R, int T>
+    INTARSIA_BLOCK static void multiply(const uint16_t *x, const uint8_t *const *weights, uint32_t blocks, bool starts,
+                                        float (*sums)[16]) {
+        unroll<R>([&](auto r) {
+            unroll<T>([&](auto t) {
+                if (starts) {
+                    M::template zero<r.value * 2 + t.value>();
+                } else {
+                    M::template load<r.value * 2 + t.value>(sums[t.value * kRows + r.value * 16], 64);
+                }
+            });
+        });
+        for (uint64_t block = 0; block < blocks; ++block) {
+            unroll<R>([&](auto r) { M::template load<4 + r.value>(x + (block * 2 + r.value) * 512, 64); });
+            unroll<T>([&](auto t) {
+                M::template load<6 + t.value>(weights[t.value] + block * 1024, 64);
+                unroll<R>([&](auto r) {
+                    M::template dot_bf16<r.value * 2 + t.value, 4 + r.value, 6 + t.value>();
+                });
+            });
+        }
+        unroll<R>([&](auto r) {
+            unroll<T>([&](auto t) {
+                M::template store<r.value * 2 + t.value>(sums[t.value * kRows + r.value * 16], 64);
+            });
+        });
     }
 
     // Rows of the section's inputs as f32. The rows of a block are apart by no power of two, for then they would all

@@ -4,10 +4,15 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "cpu/tier_amx.h"
 #include "runtime/error.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
 #endif
 
 namespace intarsia {
@@ -30,12 +35,51 @@ constexpr const char *kTierVariable = "INTARSIA_CPU_TIER";
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512vnni");
 }
+
+// AMX with products of bf16, and whether the system saves tiles at all.
+[[maybe_unused]] bool has_amx() {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    constexpr unsigned kBf16 = 1u << 22, kTiles = 1u << 24;
+    if (!runs_avx512() || __get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d & kBf16) == 0 || (d & kTiles) == 0)
+        return false;
+    unsigned low = 0, high = 0;
+    constexpr unsigned kTileStates = 3u << 17;
+    asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (low & kTileStates) == kTileStates;
+}
+
+// A process has to ask Linux for the state of tiles before it uses them; its threads then have it too. 0 or an error.
+[[maybe_unused]] int ask_for_tiles() {
+    constexpr int kRequestPermission = 0x1023, kTileData = 18;
+    return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0 ? 0 : errno;
+}
+#endif
+
+#if defined(INTARSIA_TIER_AVX512) && defined(INTARSIA_TIER_AMX)
+const cpu::Kernels &amx_kernels() {
+    static const cpu::Kernels kernels = [] {
+        cpu::Kernels made = cpu::kAvx512Kernels;
+        made.tier = "amx";
+        made.linear = cpu::linear_amx;
+        return made;
+    }();
+    return kernels;
+}
+
+Tier amx_tier() {
+    const bool there = has_amx();
+    const int error = there ? ask_for_tiles() : 0;
+    return {&amx_kernels(), there && error == 0, error};
+}
 #endif
 
 } // namespace
 
 std::span<const Tier> build_tiers() {
     static const Tier tiers[] = {
+#if defined(INTARSIA_TIER_AVX512) && defined(INTARSIA_TIER_AMX)
+        amx_tier(),
+#endif
 #if defined(INTARSIA_TIER_AVX512)
         {&cpu::kAvx512Kernels, runs_avx512()},
 #endif
@@ -79,7 +123,7 @@ void query_cpu(intarsia_device_info &info) {
     copy(info.tiers, supported_tiers());
     try {
         copy(info.tier, select_kernels("").tier);
-        copy(info.note, "");
+        copy(info.note, refusals(build_tiers()));
     } catch (const Error &error) { // the environment asks for what is not there: only an explicit tier can be opened
         copy(info.tier, "");
         copy(info.note, error.what());
@@ -99,6 +143,15 @@ void query_cuda(intarsia_device_info &info) {
 }
 
 } // namespace
+
+std::string refusals(std::span<const Tier> tiers) {
+    std::string text;
+    for (const Tier &tier : tiers)
+        if (tier.refused != 0)
+            text += std::string(text.empty() ? "" : "; ") + "the processor has tier " + tier.kernels->tier +
+                    ", but the system refuses its registers: " + std::strerror(tier.refused);
+    return text;
+}
 
 std::string supported_tiers() { return names(build_tiers()); }
 

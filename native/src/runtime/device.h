@@ -12,7 +12,7 @@
 
 namespace intarsia {
 
-// Instruction-set tiers this machine runs, best first, separated by blanks: "avx512 avx2 scalar".
+// Instruction-set tiers this machine runs, best first, separated by blanks: "amx avx512 avx2 scalar".
 std::string supported_tiers();
 
 // Kernels of a tier by name; "" takes INTARSIA_CPU_TIER of the environment, else the best. Fails with
@@ -22,9 +22,12 @@ const cpu::Kernels &select_kernels(const std::string &tier);
 // The tiers of the build, best first and the last always supported.
 struct Tier {
     const cpu::Kernels *kernels;
-    bool supported; // by this machine
+    bool supported;  // by this machine
+    int refused = 0; // the system's error where it keeps from us what the processor has
 };
 std::span<const Tier> build_tiers();
+// Which tiers are refused and why, empty if none.
+std::string refusals(std::span<const Tier> tiers);
 
 // The choice itself: of tiers like those of build_tiers(); `environment` may be null.
 const cpu::Kernels &select_kernels(const std::string &tier, const char *environment, std::span<const Tier> tiers);

@@ -1,0 +1,10 @@
+// What the tier amx does by itself; all else is tier avx512's.
+#pragma once
+
+#include "cpu/args.h"
+
+namespace intarsia::cpu {
+
+void linear_amx(const LinearArgs &args, Share share);
+
+} // namespace intarsia::cpu
