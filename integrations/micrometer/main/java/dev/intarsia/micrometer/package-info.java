@@ -1,0 +1,2 @@
+/** Meters of Micrometer over {@link dev.intarsia.EngineStats}. */
+package dev.intarsia.micrometer;
