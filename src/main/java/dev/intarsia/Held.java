@@ -11,11 +11,12 @@ final class Held implements TokenStream {
 
     private final TokenStream stream;
     private final Engine engine;
+    private final Cleaner.Cleanable dropped;
 
     Held(TokenStream stream, Engine engine) {
         this.stream = stream;
         this.engine = engine;
-        CLEANER.register(this, stream::close);
+        dropped = CLEANER.register(this, stream::close);
     }
 
     @Override
@@ -39,7 +40,9 @@ final class Held implements TokenStream {
     @Override
     public Completion completion() {
         try {
-            return stream.completion();
+            Completion completion = stream.completion();
+            dropped.clean(); // there is nothing left to cancel
+            return completion;
         } finally {
             held();
         }
@@ -47,7 +50,7 @@ final class Held implements TokenStream {
 
     @Override
     public void close() {
-        stream.close();
+        dropped.clean();
         held();
     }
 

@@ -148,6 +148,27 @@ class ServingTest {
     }
 
     @Test
+    void whatIsCancelledAtOnceIsCountedOnceAndHoldsNothing() throws Exception {
+        try (Engine engine = open(options().maxQueued(5000))) {
+            List<Thread> callers = new ArrayList<>();
+            for (int i = 0; i < 8; i++) {
+                callers.add(Thread.ofVirtual().start(() -> {
+                    for (int round = 0; round < 400; round++) {
+                        engine.stream(many()).close();
+                    }
+                }));
+            }
+            for (Thread caller : callers) {
+                caller.join();
+            }
+            nothingIsHeld(engine);
+            assertThat(engine.stats().accepted()).isEqualTo(8 * 400);
+            assertThat(engine.stats().cancelled()).isEqualTo(8 * 400);
+            assertThat(engine.generate(few()).tokens()).hasSize(5);
+        }
+    }
+
+    @Test
     void aCallbackThatThrowsOrNeverReturnsHoldsUpNobody() throws Exception {
         CountDownLatch released = new CountDownLatch(1);
         try (Engine engine = open(options())) {

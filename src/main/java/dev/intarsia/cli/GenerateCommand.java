@@ -50,7 +50,7 @@ final class GenerateCommand implements Callable<Integer> {
     private Integers tokens;
 
     @Option(names = "--json",
-            description = "Print one JSON object at the end: tokens, text, finish_reason (stop, length or cancelled), "
+            description = "Print one JSON object at the end: tokens, text, finish_reason (stop, length, repetition or cancelled), "
                     + "prompt_tokens, timings in milliseconds.")
     private boolean json;
 

@@ -138,13 +138,12 @@ public final class EngineCore implements AutoCloseable {
 
     private void serve(Outputs outputs) {
         while (!closing) {
-            for (Request request = arrivals.poll(); request != null; request = arrivals.poll()) {
-                loop.add(request);
-            }
+            arrive();
             for (Sequence sequence = stopped.poll(); sequence != null; sequence = stopped.poll()) {
                 loop.end(sequence, FinishReason.STOP);
             }
             for (Request request = cancelled.poll(); request != null; request = cancelled.poll()) {
+                arrive(); // it may have come after the look above
                 loop.cancel(request, FinishReason.CANCELLED);
             }
             loop.expire();
@@ -153,6 +152,12 @@ public final class EngineCore implements AutoCloseable {
             if (idle) {
                 await();
             }
+        }
+    }
+
+    private void arrive() {
+        for (Request request = arrivals.poll(); request != null; request = arrivals.poll()) {
+            loop.add(request);
         }
     }
 
