@@ -11,7 +11,7 @@ public final class LatencyDrawing {
     private static final double WIDTH = 1000;
     private static final double MARGIN = 36;
     private static final double LEFT = MARGIN + 62;
-    private static final double RIGHT = WIDTH - MARGIN - 96;
+    private static final double RIGHT = WIDTH - MARGIN;
     private static final double CHART = 210;
     private static final double[] TICKS = {0, 50, 90, 95, 99, 99.9};
     private static final double[] MARKED = {50, 95, 99};
@@ -115,7 +115,9 @@ public final class LatencyDrawing {
             double at = bottom - CHART * Math.min(1, value / ceiling);
             page.element("line", "x1", x(mark), "y1", bottom, "x2", x(mark), "y2", at, "stroke", colour, "stroke-dasharray", "3 3");
             page.element("circle", "cx", x(mark), "cy", at, "r", 4, "fill", colour);
-            page.text(x(mark) - 8, at - 8, "b end", "p" + (int) mark + " " + duration(value));
+            String label = "p" + (int) mark + " " + duration(value);
+            boolean room = x(mark) - 8 - Svg.width(label, 15) > LEFT;
+            page.text(room ? x(mark) - 8 : LEFT + 6, at - (room ? 8 : 14), room ? "b end" : "b", label);
         }
         return bottom + 22;
     }
