@@ -254,6 +254,7 @@ public final class Engine implements AutoCloseable {
      * @return whether every request came to its own end
      */
     public boolean shutdown(Duration grace) {
+        Objects.requireNonNull(grace, "grace");
         dropped.closed();
         boolean drained = core.drain(grace);
         close();

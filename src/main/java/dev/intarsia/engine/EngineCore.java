@@ -41,6 +41,7 @@ public final class EngineCore implements AutoCloseable {
     private static final System.Logger LOG = System.getLogger("dev.intarsia");
     private static final AtomicInteger COUNT = new AtomicInteger();
     private static final long[] NO_ROOT = {0, 0};
+    private static final int CANCELLATIONS = 256; // between two steps, so that no number of callers who give up holds up the others
 
     private final Path origin;
     private final int maxQueued;
@@ -142,9 +143,10 @@ public final class EngineCore implements AutoCloseable {
             for (Sequence sequence = stopped.poll(); sequence != null; sequence = stopped.poll()) {
                 loop.end(sequence, FinishReason.STOP);
             }
-            for (Request request = cancelled.poll(); request != null; request = cancelled.poll()) {
+            Request unwanted = null;
+            for (int i = 0; i < CANCELLATIONS && (unwanted = cancelled.poll()) != null; i++) {
                 arrive(); // it may have come after the look above
-                loop.cancel(request, FinishReason.CANCELLED);
+                loop.cancel(unwanted, FinishReason.CANCELLED);
             }
             loop.expire();
             boolean idle = !loop.step();
@@ -287,10 +289,11 @@ public final class EngineCore implements AutoCloseable {
     /** Takes nothing more and waits for what was taken; returns whether all of it ended by itself. */
     public boolean drain(Duration grace) {
         draining = true;
-        long end = System.nanoTime() + grace.toNanos();
+        long start = System.nanoTime();
+        long allowed = grace.isNegative() ? 0 : TimeUnit.NANOSECONDS.convert(grace);
         try {
             synchronized (ends) {
-                for (long left = grace.toNanos(); open.get() > 0 && left > 0; left = end - System.nanoTime()) {
+                for (long left = allowed; open.get() > 0 && left > 0; left = allowed - (System.nanoTime() - start)) {
                     TimeUnit.NANOSECONDS.timedWait(ends, left);
                 }
             }

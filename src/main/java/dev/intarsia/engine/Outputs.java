@@ -180,13 +180,10 @@ final class Outputs implements AutoCloseable {
         }
         output.ended = true;
         Request request = sequence.request;
-        for (Sequence each : request.sequences) {
-            if (!each.output.ended) {
-                return;
-            }
+        if (--request.undelivered == 0) {
+            Completion completion = completion(request);
+            request.answer.complete(completion, () -> events.ended(worst(completion)));
         }
-        Completion completion = completion(request);
-        request.answer.complete(completion, () -> events.ended(worst(completion)));
     }
 
     private static Completion completion(Request request) {

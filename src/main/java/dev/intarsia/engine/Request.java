@@ -28,6 +28,7 @@ final class Request {
     long start; // of that step, System.nanoTime()
     int cachedTokens; // of the prompt, found in the prefix cache at that step
     int unfinished; // sequences
+    int undelivered; // sequences whose end the outputs' thread, which this is for, has not seen
     float[] logits; // if they are all that is wanted
     final List<TokenLogprobs> promptLogprobs = new ArrayList<>();
 
@@ -50,6 +51,7 @@ final class Request {
             sequences[i] = new Sequence(this, i, i == 0 ? seed : derived(seed, i));
         }
         unfinished = sequences.length;
+        undelivered = sequences.length;
         answer = new Answer(this, asked.streamed());
     }
 

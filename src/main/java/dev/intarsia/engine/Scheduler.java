@@ -5,7 +5,7 @@ import dev.intarsia.runtime.KvCache;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
-import java.util.PriorityQueue;
+import java.util.TreeSet;
 
 /**
  * Decides what each step runs. Sequences that decode come first, one token each; then the prompts that are on their way, in chunks; then those that wait, as far as
@@ -19,7 +19,7 @@ final class Scheduler {
     private final KvBlocks blocks;
     private final PrefixCache cache; // null if off
     private final Comparator<Sequence> order;
-    private final PriorityQueue<Sequence> waiting;
+    private final TreeSet<Sequence> waiting; // one that ends leaves it fast, however many there are
     private final List<Sequence> running; // in order
     private final StepPlan plan;
     private int spareRows;
@@ -55,7 +55,7 @@ final class Scheduler {
         order = limits.policy() == SchedulingPolicy.FCFS
                 ? arrival
                 : Comparator.<Sequence>comparingInt(s -> s.request.priority).thenComparing(arrival);
-        waiting = new PriorityQueue<>(order);
+        waiting = new TreeSet<>(order);
         running = new ArrayList<>(limits.sequences());
         plan = new StepPlan(limits.sequences());
     }
@@ -154,7 +154,7 @@ final class Scheduler {
 
     private void admit() {
         while (!waiting.isEmpty() && spareRows > 0 && plan.tokens < limits.tokens()) {
-            Sequence sequence = waiting.peek();
+            Sequence sequence = waiting.first();
             int found = prefix(sequence);
             int needed = Math.ceilDiv(sequence.length, BLOCK) - found;
             int available = blocks.free();
@@ -165,7 +165,7 @@ final class Scheduler {
                 sequence.blockCount = 0;
                 return; // first in order: nobody goes before it
             }
-            waiting.remove();
+            waiting.remove(sequence);
             putBack -= sequence.admission > 0 ? 1 : 0;
             for (int i = 0; i < found; i++) {
                 blocks.share(sequence.blocks[i]);
