@@ -67,6 +67,13 @@ enum intarsia_dtype { INTARSIA_DTYPE_F32 = 0, INTARSIA_DTYPE_F16 = 1, INTARSIA_D
  */
 enum intarsia_precision { INTARSIA_PRECISION_F32 = 0, INTARSIA_PRECISION_BF16 = 1 };
 
+/*
+ * How the matrices of a weight set are held. NATIVE: in its precision. INT8: 8 bits with an f32 scale for each output. INT4: 4 bits with an
+ * f16 scale for each output and 32 inputs. The inputs of linear ops over INT8 and INT4 matrices are quantized to 8 bits with an f32 scale for
+ * each row, and the integer dot products are exact. Vectors are f32 in all of them.
+ */
+enum intarsia_weight_format { INTARSIA_WEIGHTS_NATIVE = 0, INTARSIA_WEIGHTS_INT8 = 1, INTARSIA_WEIGHTS_INT4 = 2 };
+
 enum intarsia_dimension { INTARSIA_DIM_TOKENS = 0, INTARSIA_DIM_ROWS = 1 };
 
 /* Inputs of a graph: i32 vectors that live in the step buffers of the same name. */
@@ -181,15 +188,34 @@ INTARSIA_API intarsia_status intarsia_device_measure_read(intarsia_device *devic
 
 /* ---------------------------------------------------------------------------------------------------------------- weights */
 
-INTARSIA_API intarsia_status intarsia_weights_create(intarsia_device *device, uint32_t precision, intarsia_weights **out_weights);
+/* precision: enum intarsia_precision; format: enum intarsia_weight_format. */
+INTARSIA_API intarsia_status intarsia_weights_create(intarsia_device *device, uint32_t precision, uint32_t format,
+                                                     intarsia_weights **out_weights);
 INTARSIA_API void intarsia_weights_destroy(intarsia_weights *weights);
 /*
  * Adds a tensor, row-major, rank 1 or 2, and lays it out once for the kernels: a vector as f32; a matrix [outputs, inputs] as tiles of
- * 16 outputs x inputs, in the precision of the set. `bytes` must be the product of the dims and the size of the dtype. `data` needs no
+ * 16 outputs x inputs, in the format of the set; quantized ones have at most 131072 inputs. `bytes` must be the product of the dims and the size of the dtype. `data` needs no
  * alignment and can be released after the call. Names are unique.
  */
 INTARSIA_API intarsia_status intarsia_weights_add(intarsia_weights *weights, const char *name, uint32_t dtype, const int64_t *dims,
                                                   uint32_t rank, const void *data, uint64_t bytes, uint32_t *out_weight);
+/*
+ * Quantizes a matrix [outputs, inputs] = dims, row-major, of the given dtype; `bytes` as for intarsia_weights_add. Row-major results:
+ *   INT8: values int8 [outputs, inputs]; scales f32 [outputs]. scale = m / 127 with m the largest magnitude of the output, and value =
+ *         weight * (127 / m) to the nearest, ties to even.
+ *   INT4: values u8 [outputs, ceil(inputs / 2)], input 2i in the low half of byte i and 2i + 1 in the high one, each plus 8; scales f16
+ *         [outputs, ceil(inputs / 32)]. Of a few scales that make the weight of largest magnitude about -8, the one with the least squared error.
+ * A scale is NaN where a weight is infinite or NaN. value_bytes and scale_bytes must be what the results take; none needs alignment.
+ */
+INTARSIA_API intarsia_status intarsia_quantize(uint32_t format, uint32_t dtype, const int64_t *dims, const void *data, uint64_t bytes,
+                                               void *out_values, uint64_t value_bytes, void *out_scales, uint64_t scale_bytes);
+/*
+ * intarsia_weights_add of a matrix [outputs, inputs] = dims that intarsia_quantize made, to a set of its format: the same bits as adding the
+ * matrix that it was made of. INT8 values are -127..127.
+ */
+INTARSIA_API intarsia_status intarsia_weights_add_quantized(intarsia_weights *weights, const char *name, const int64_t *dims,
+                                                            const void *values, uint64_t value_bytes, const void *scales,
+                                                            uint64_t scale_bytes, uint32_t *out_weight);
 /* Bytes held by the set. */
 INTARSIA_API intarsia_status intarsia_weights_bytes(intarsia_weights *weights, uint64_t *out_bytes);
 

@@ -40,9 +40,13 @@ public:
         const Ref<Device> device = r.of(o.devices);
         const uint32_t precision = o.number(r.below(2), {2u, 3u, 0xFFFFFFFFu});
         Out<intarsia_weights *> out(s);
-        if (FUZZ_CALL(s, intarsia_weights_create, o.given(device->handle), precision, out))
-            o.remember(o.weights,
-                       WeightSet{.handle = out.value(), .device = device, .precision = precision, .entries = {}});
+        const uint32_t format = o.number(r.below(3), {3u, 0x80000000u, 0xFFFFFFFFu});
+        if (FUZZ_CALL(s, intarsia_weights_create, o.given(device->handle), precision, format, out))
+            o.remember(o.weights, WeightSet{.handle = out.value(),
+                                            .device = device,
+                                            .precision = precision,
+                                            .format = format,
+                                            .entries = {}});
     }
 
     // A tensor [n, k], or [n] for k = 0; INTARSIA_NONE if it was not added.

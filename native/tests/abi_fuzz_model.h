@@ -96,13 +96,14 @@ private:
 
 class Model : public ModelSizes {
 public:
-    explicit Model(uint32_t precision = INTARSIA_PRECISION_BF16, uint32_t threads = 2, Attempt attempt = once)
+    explicit Model(uint32_t precision = INTARSIA_PRECISION_BF16, uint32_t threads = 2, Attempt attempt = once,
+                   uint32_t format = INTARSIA_WEIGHTS_NATIVE)
         : attempt_(std::move(attempt)) {
         intarsia_device_options device{};
         device.struct_size = sizeof device;
         device.threads = threads;
         must([&] { return intarsia_device_open(&device, &this->device); });
-        must([&] { return intarsia_weights_create(this->device, precision, &weights); });
+        must([&] { return intarsia_weights_create(this->device, precision, format, &weights); });
         build();
         const uint32_t splitting[] = {INTARSIA_OP_CACHE_APPEND, INTARSIA_OP_ATTENTION};
         must([&] { return intarsia_graph_split(graph, splitting, 2, &partition); });

@@ -23,7 +23,7 @@ struct WeightSet {
     };
     intarsia_weights *handle;
     Ref<Device> device;
-    uint32_t precision;
+    uint32_t precision, format;
     std::vector<Entry> entries;
     bool alive = true;
 };

@@ -19,8 +19,9 @@ namespace intarsia::testing {
 // Named w0, w1, ...
 class WeightSet {
 public:
-    explicit WeightSet(cpu::Storage storage, uint32_t threads = 1)
-        : weights_(std::make_shared<Weights>(std::make_shared<Device>(select_kernels("scalar"), threads), storage)) {}
+    explicit WeightSet(cpu::Storage storage, uint32_t threads = 1) : WeightSet(storage, storage, threads) {}
+    WeightSet(cpu::Storage storage, cpu::Storage matrices, uint32_t threads = 1)
+        : weights_(std::make_shared<Weights>(std::make_shared<Device>(select_kernels("scalar"), threads), storage, matrices)) {}
 
     uint32_t vector(uint32_t n, const std::string &name = "") { return add(name, {n}, 1); }
     uint32_t matrix(uint32_t n, uint32_t k, const std::string &name = "") {

@@ -35,6 +35,15 @@ cpu::Storage storage_of(uint32_t precision) {
     }
 }
 
+cpu::Storage matrices_of(uint32_t format, cpu::Storage native) {
+    switch (format) {
+    case INTARSIA_WEIGHTS_NATIVE: return native;
+    case INTARSIA_WEIGHTS_INT8: return cpu::Storage::INT8;
+    case INTARSIA_WEIGHTS_INT4: return cpu::Storage::INT4;
+    default: fail(INTARSIA_INVALID_ARGUMENT, "weight format %u is unknown", format);
+    }
+}
+
 void copy_text(const std::string &text, char *buffer, uint64_t capacity, uint64_t *out_needed) {
     checked(out_needed, "out_needed");
     if (capacity != 0) {

@@ -50,6 +50,8 @@ inline void check_reserved(uint32_t reserved, const char *name) {
 }
 
 cpu::Storage storage_of(uint32_t precision);
+// How matrices are held; `native` for INTARSIA_WEIGHTS_NATIVE.
+cpu::Storage matrices_of(uint32_t format, cpu::Storage native);
 
 // Copies text with its final zero as far as it fits.
 void copy_text(const std::string &text, char *buffer, uint64_t capacity, uint64_t *out_needed);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <map>
 
 #include "compile/arena.h"
 #include "graph/text.h"
@@ -16,9 +17,9 @@ using cpu::Storage;
 
 class Lowering {
 public:
-    Lowering(const PieceClass &made, Storage storage, uint32_t lo, uint32_t hi, uint32_t threads)
-        : made_(made), storage_(storage), baked_(lo == hi ? hi : 0), hi_(hi), copies_(lo == 1 ? threads : 1), buffers_of_(made.values.size(), kNone),
-          rounded_(made.values.size(), kNone) {}
+    Lowering(const PieceClass &made, Storage precision, Storage matrices, uint32_t lo, uint32_t hi, uint32_t threads)
+        : made_(made), precision_(precision), matrices_(matrices), baked_(lo == hi ? hi : 0), hi_(hi),
+          copies_(lo == 1 ? threads : 1), buffers_of_(made.values.size(), kNone) {}
 
     void operator()(uint32_t index) {
         const Op &op = made_.ops[index];
@@ -37,7 +38,7 @@ public:
     void operator()(const LinearCall &call) {
         const Op &first = made_.ops[call.linears[0]];
         const uint32_t x = first.inputs[0];
-        const Place place = in_storage_of_weights(x);
+        const Place place = rounded(x, cpu::input_storage(matrices_));
 
         cpu::LinearArgs args{};
         patch(place, offsetof(cpu::LinearArgs, x));
@@ -54,6 +55,7 @@ public:
                 value(linear.output, at + offsetof(cpu::LinearPart, out));
             }
             matrices += text(args.part_count == 1 ? " x [" : " [", part.weight.n, ", ", part.weight.k, "]",
+                             cpu::quantized(matrices_) ? text(" ", name(matrices_)) : "",
                              linear.weights[1] == kNone ? "" : "+bias");
         }
 
@@ -90,7 +92,7 @@ public:
             const uint32_t k = call.k.rope != kNone ? made_.ops[call.k.rope].inputs[0] : append.inputs[0];
             std::string keys;
             args.k = heads(call.k, k, append.kv_heads, append.head_dim, offsetof(cpu::QkvArgs, k), keys);
-            args.k.out_storage = storage_;
+            args.k.out_storage = precision_;
             value(append.inputs[1], offsetof(cpu::QkvArgs, v));
             value(append.inputs[2], offsetof(cpu::QkvArgs, slots));
             args.cache = cache(append, offsetof(cpu::QkvArgs, cache));
@@ -140,20 +142,24 @@ private:
         return {Kind::ARENA, buffers_of_[value]};
     }
 
-    // The value as linears and attention want it; may emit an instruction of its own.
-    Place in_storage_of_weights(uint32_t id) {
-        if (made_.storage[id] == storage_) {
+    // The value as linears or attention want it; may emit an instruction of its own.
+    Place rounded(uint32_t id, Storage storage) {
+        if (made_.storage[id] == storage) {
             return place_of(id);
         }
-        if (rounded_[id] == kNone) {
-            cpu::RoundArgs args{};
-            args.width = made_.values[id].width;
-            value(id, offsetof(cpu::RoundArgs, x));
-            rounded_[id] = new_buffer(args.width, Storage::BF16);
-            patch({Kind::ARENA, rounded_[id]}, offsetof(cpu::RoundArgs, out));
-            emit(args, text("round ", shape(id), " -> bf16"));
+        const auto known = rounded_.find({id, storage});
+        if (known != rounded_.end()) {
+            return {Kind::ARENA, known->second};
         }
-        return {Kind::ARENA, rounded_[id]};
+        cpu::RoundArgs args{};
+        args.width = made_.values[id].width;
+        args.out_storage = storage;
+        value(id, offsetof(cpu::RoundArgs, x));
+        const uint32_t buffer = new_buffer(args.width, storage);
+        rounded_.emplace(std::pair(id, storage), buffer);
+        patch({Kind::ARENA, buffer}, offsetof(cpu::RoundArgs, out));
+        emit(args, text("round ", shape(id), " -> ", name(storage)));
+        return {Kind::ARENA, buffer};
     }
 
     void patch(Place place, size_t at) {
@@ -168,12 +174,12 @@ private:
 
     cpu::Matrix matrix(uint32_t id, size_t at) {
         weight(id, at + offsetof(cpu::Matrix, data));
-        return {nullptr, made_.weights[id].first, made_.weights[id].second, storage_};
+        return {nullptr, made_.weights[id].first, made_.weights[id].second, matrices_};
     }
 
     cpu::KvLayer cache(const Op &op, size_t at) {
         patch({Kind::KV_LAYER, op.layer}, at);
-        return {nullptr, nullptr, op.kv_heads, op.head_dim, storage_};
+        return {nullptr, nullptr, op.kv_heads, op.head_dim, precision_};
     }
 
     // One part of a QkvArgs. `x` is what comes into the rope, or into the norm where there is one.
@@ -231,11 +237,11 @@ private:
     }
 
     void attention(const Op &op) {
-        const Place q = in_storage_of_weights(op.inputs[0]);
+        const Place q = rounded(op.inputs[0], precision_);
         cpu::AttentionArgs args{};
         patch(q, offsetof(cpu::AttentionArgs, q));
         value(op.output, offsetof(cpu::AttentionArgs, out));
-        args.q_storage = storage_;
+        args.q_storage = precision_;
         args.out_storage = made_.storage[op.output];
         args.cache = cache(op, offsetof(cpu::AttentionArgs, cache));
         args.heads = op.heads;
@@ -292,11 +298,13 @@ private:
     std::string n() const { return baked_ != 0 ? std::to_string(baked_) : made_.dim == Dim::TOKENS ? "T" : "R"; }
     std::string shape(uint32_t value) const { return text("[", n(), ", ", made_.values[value].width, "]"); }
     std::string to(uint32_t value) const {
-        return text(" -> ", shape(value), made_.storage[value] == Storage::BF16 ? " bf16" : "");
+        const bool plain = made_.storage[value] == Storage::F32;
+        return text(" -> ", shape(value), plain ? "" : " ", plain ? "" : name(made_.storage[value]));
     }
 
     const PieceClass &made_;
-    const Storage storage_;
+    const Storage precision_; // of q, keys and values
+    const Storage matrices_;
     const uint32_t baked_; // the size, 0 if it is known only to the step
     const uint32_t hi_;
     const uint32_t copies_; // rows that the buffer of a norm has at least: for a single row each thread may want its own
@@ -304,14 +312,14 @@ private:
     std::vector<Patch> patches_; // of the next instruction; ARENA: index of the buffer until finish()
     std::vector<Buffer> buffers_;
     std::vector<uint32_t> buffers_of_; // of each local value
-    std::vector<uint32_t> rounded_;    // buffer of the bf16 copy of each value
+    std::map<std::pair<uint32_t, Storage>, uint32_t> rounded_; // buffers of values as bf16 or int8
 };
 
 } // namespace
 
-Lowered lower(const PieceClass &made, Storage storage, const std::vector<Call> &calls, uint32_t lo, uint32_t hi,
-              uint32_t threads) {
-    Lowering lowering(made, storage, lo, hi, threads);
+Lowered lower(const PieceClass &made, Storage precision, Storage matrices, const std::vector<Call> &calls, uint32_t lo,
+              uint32_t hi, uint32_t threads) {
+    Lowering lowering(made, precision, matrices, lo, hi, threads);
     for (const Call &call : calls) {
         std::visit(lowering, call);
     }

@@ -64,6 +64,12 @@ private:
     Memory memory_;
 };
 
+// The linear of an instruction, if its loops can be cut in several ways: those over quantized matrices cannot.
+cpu::LinearArgs *blocked(Instruction &instruction) {
+    auto *args = std::get_if<cpu::LinearArgs>(&instruction.args);
+    return args != nullptr && !cpu::quantized(args->parts[0].weight.storage) ? args : nullptr;
+}
+
 } // namespace
 
 void Executable::measure() {
@@ -73,7 +79,7 @@ void Executable::measure() {
     for (const Piece &piece : partition_->pieces())
         if (piece.class_id == class_id_) binding = &piece.binding;
     for (Instruction &instruction : instructions_) {
-        auto *args = std::get_if<cpu::LinearArgs>(&instruction.args);
+        auto *args = blocked(instruction);
         if (args == nullptr || binding == nullptr) continue;
         Trial trial(instruction, *binding, weights, std::min(hi_, kMeasuredRows));
         double best = trial.time(*weights.device(), args->blocking) * kGain;
@@ -90,8 +96,8 @@ void Executable::measure() {
 
 std::string Executable::artifact() const {
     std::string choices = kPrefix;
-    for (const Instruction &instruction : instructions_)
-        if (const auto *args = std::get_if<cpu::LinearArgs>(&instruction.args))
+    for (Instruction instruction : instructions_)
+        if (const auto *args = blocked(instruction))
             choices += text(" ", args->blocking.rows, "x", args->blocking.section);
     return choices;
 }
@@ -115,7 +121,7 @@ void Executable::adopt(const std::string &artifact) {
     }
     std::vector<cpu::LinearArgs *> linears;
     for (Instruction &instruction : instructions_)
-        if (auto *args = std::get_if<cpu::LinearArgs>(&instruction.args)) linears.push_back(args);
+        if (auto *args = blocked(instruction)) linears.push_back(args);
     if (linears.size() != choices.size())
         fail(INTARSIA_INVALID_ARGUMENT, "the artifact has choices for %zu linear kernels, but the executable has %zu", choices.size(),
              linears.size());

@@ -8,8 +8,14 @@
 
 namespace intarsia::cpu {
 
-// How the elements of a value or weight are stored. bf16 is the upper half of an f32, rounded to nearest even.
-enum class Storage : uint8_t { F32, BF16 };
+// How the elements of a value or weight are stored. bf16 is the upper half of an f32, rounded to nearest even. INT8 values are the
+// inputs of linear ops over INT8 and INT4 matrices.
+enum class Storage : uint8_t { F32, BF16, INT8, INT4 };
+
+constexpr bool quantized(Storage storage) { return storage == Storage::INT8 || storage == Storage::INT4; }
+
+// How the inputs of a linear op are stored whose matrix is stored so.
+constexpr Storage input_storage(Storage matrix) { return quantized(matrix) ? Storage::INT8 : matrix; }
 
 // One thread's part of a kernel call: it does part `index` of `count`.
 struct Share {
@@ -20,6 +26,12 @@ struct Share {
 // A packed matrix [n outputs, k inputs]: tiles of 16 outputs, outputs past n are zero.
 //   BF16: tile, pair of inputs (k rounded up to even, zero filled), 16 outputs, 2 inputs: 64 bytes a pair
 //   F32:  tile, input, 16 outputs: 64 bytes an input
+//   INT8: tile, 16 f32 scales, then quad of inputs (k rounded up to 4), 16 outputs, 4 inputs: 64 bytes a quad. A byte is q + 128, a weight
+//         q * scale of its output, -127 <= q <= 127. A quad is an operand of vpdpbusd, and 16 of them are one of tdpbusd.
+//   INT4: tile, 64 inputs (k rounded up), of which each 32 are a group with a scale: 32 f16 scales (group, 16 outputs), then 8 inputs, 16
+//         outputs, 4 bytes, whose low halves are inputs 0..3 and whose high halves 4..7: 576 bytes. A half is q + 8, a weight q * scale of its
+//         output and group, -8 <= q <= 7.
+// quantize.h says how weights are quantized.
 // The keys of one cache block are such a tile (16 positions x head_dim), and so are 16 elements of its values (16 elements x 16 positions).
 struct Matrix {
     const void *data;
@@ -32,17 +44,36 @@ constexpr uint32_t kTile = 16;  // outputs of a tile
 constexpr uint32_t kBlock = 16; // positions of a cache block
 constexpr uint32_t kKeys = 64;  // positions of a key block of attention: four cache blocks
 
+constexpr uint32_t kScaled = 32;         // inputs of a group of INT4 weights
+constexpr uint32_t kQuantizedStep = 64;  // inputs to which rows of INT8 values and tiles of INT4 weights are padded
+constexpr uint32_t kMostInputs = 131072; // of a quantized matrix: 127 * 127 * k stays below 2^31, so that its dot products are exact
+
+constexpr uint32_t padded(uint32_t inputs) { return (inputs + kQuantizedStep - 1) / kQuantizedStep * kQuantizedStep; }
+
 // Elements between the rows of a value of this width. BF16 rows are padded to an even count, the padding being zero, so that a pair
-// never crosses rows; every kernel that writes BF16 writes the padding too.
+// never crosses rows; every kernel that writes BF16 writes the padding too. An INT8 row is padded(width) int8, the padding being zero, the sum
+// of each 32 of them as i32, the sum of all as i32, and the f32 scale of the row, in whole cache lines (see RoundArgs).
 constexpr uint32_t stride(uint32_t width, Storage storage) {
-    return storage == Storage::BF16 ? (width + 1) / 2 * 2 : width;
+    switch (storage) {
+    case Storage::F32: return width;
+    case Storage::BF16: return (width + 1) / 2 * 2;
+    default: return (padded(width) + padded(width) / kScaled * 4 + 8 + 63) / 64 * 64;
+    }
 }
+
+// Bytes of what stride counts.
+constexpr uint32_t element_bytes(Storage storage) { return storage == Storage::F32 ? 4 : storage == Storage::BF16 ? 2 : 1; }
 
 constexpr uint32_t tiles(uint32_t outputs) { return (outputs + kTile - 1) / kTile; }
 
 // Bytes of one tile over k inputs.
 constexpr uint64_t tile_bytes(uint32_t k, Storage storage) {
-    return storage == Storage::BF16 ? uint64_t{(k + 1) / 2} * 64 : uint64_t{k} * 64;
+    switch (storage) {
+    case Storage::F32: return uint64_t{k} * 64;
+    case Storage::BF16: return uint64_t{(k + 1) / 2} * 64;
+    case Storage::INT8: return 64 + uint64_t{(k + 3) / 4} * 64;
+    default: return uint64_t{padded(k) / kQuantizedStep} * (64 + 8 * 64);
+    }
 }
 
 constexpr uint64_t matrix_bytes(uint32_t n, uint32_t k, Storage storage) { return tiles(n) * tile_bytes(k, storage); }
@@ -79,7 +110,7 @@ struct NormArgs {
     uint32_t width;
     uint32_t group;
     float eps;
-    Storage out_storage;
+    Storage out_storage; // INT8 only where group == width
     uint32_t room = 0; // rows that out has place for where n may be 1; 0 = n
     bool each = false; // the single row is computed by every thread, each to the row of its number
 };
@@ -112,8 +143,11 @@ struct LinearPart {
 
 // The dot products are those of the precision: BF16: inputs in blocks of 32, inside a block one f32 sum over the even and one over the odd
 // inputs, each by fma in rising order from zero, then c += even + odd. F32: one fma chain in rising order.
+// Quantized, with q of the weights and values, whose integer sums are exact:
+//   INT8: (float(sum over k of x w) * scale of the row of x) * scale of the output
+//   INT4: a = fma(float(sum over the group of x w), scale of output and group, a) over groups of 32 in rising order from zero; a * scale of the row of x
 struct LinearArgs {
-    const void *x; // [n, k] in the storage of the weights
+    const void *x; // [n, k] in the storage of the weights; INT8 for INT4 weights
     uint32_t n;
     LinearPart parts[3]; // 1..3 parts for STORE, 1 for ADD, 2 equal ones for SILU_MUL
     uint32_t part_count;
@@ -206,12 +240,14 @@ struct SelectRowsArgs {
     uint32_t width;
 };
 
-// f32 to bf16
+// f32 to bf16 or int8. INT8: m = the largest |x| of the row, q = x * (127 / m) to the nearest integer, ties to even, scale = m / 127. If m is
+// below 2^-100, q and scale are 0; if the row has an infinity or NaN, q is 0 and the scale NaN, so that whatever it enters is NaN too.
 struct RoundArgs {
     const float *x; // [n, width]
-    void *out;      // [n, width] BF16
+    void *out;      // [n, width]
     uint32_t n;
     uint32_t width;
+    Storage out_storage = Storage::BF16; // or INT8
 };
 
 // The kernels of one tier. All tiers give the same bits.

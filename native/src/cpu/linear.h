@@ -6,6 +6,7 @@
 #pragma once
 
 #include "cpu/dot.h"
+#include "cpu/linear_quantized.h"
 #include "cpu/math.h"
 
 namespace intarsia::cpu {
@@ -321,10 +322,11 @@ private:
 };
 
 template <class V> void linear(const LinearArgs &args, Share share) {
-    if (args.parts[0].weight.storage == Storage::BF16) {
-        Linear<V, Storage::BF16>::run(args, share);
-    } else {
-        Linear<V, Storage::F32>::run(args, share);
+    switch (args.parts[0].weight.storage) {
+    case Storage::F32: return Linear<V, Storage::F32>::run(args, share);
+    case Storage::BF16: return Linear<V, Storage::BF16>::run(args, share);
+    case Storage::INT8: return QuantizedLinear<V, Storage::INT8>::run(args, share);
+    case Storage::INT4: return QuantizedLinear<V, Storage::INT4>::run(args, share);
     }
 }
 

@@ -1,7 +1,7 @@
 // RMS norm over groups of elements.
 #pragma once
 
-#include "cpu/lanes.h"
+#include "cpu/quantized_rows.h"
 
 namespace intarsia::cpu {
 namespace {
@@ -27,6 +27,12 @@ template <class V> void norm(const NormArgs &args, Share share) {
         const uint32_t start = static_cast<uint32_t>(unit % groups) * args.group;
         const float *x = args.x + uint64_t{row} * args.width + start;
         const V inverse = V::all(inverse_rms<V>(x, args.group, args.eps));
+        if (args.out_storage == Storage::INT8) {
+            quantize_row<V>(args.width, {args.out, to, args.width}, [&](uint32_t i, uint32_t count) {
+                return load<V>(x + i, count) * inverse * load<V>(args.weight + i, count);
+            });
+            continue;
+        }
         for (uint32_t i = 0; i < args.group; i += 16) {
             const uint32_t count = least(args.group - i, 16);
             out.put(to, start + i, load<V>(x + i, count) * inverse * load<V>(args.weight + i, count), count);

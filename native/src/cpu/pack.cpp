@@ -3,22 +3,11 @@
 #include <cstring>
 
 #include "cpu/bf16.h"
+#include "cpu/f16.h"
 #include "cpu/interleave.h"
 
 namespace intarsia::cpu {
 namespace {
-
-float widen_f16(uint16_t bits) {
-    const uint32_t sign = uint32_t{bits} >> 15 << 31;
-    const uint32_t exponent = bits >> 10 & 31;
-    const uint32_t mantissa = bits & 1023;
-    if (exponent == 0) { // zero and subnormal: mantissa * 2^-24
-        const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;
-        return __builtin_bit_cast(float, sign | __builtin_bit_cast(uint32_t, magnitude));
-    }
-    const uint32_t widened = exponent == 31 ? 255 : exponent + (127 - 15);
-    return __builtin_bit_cast(float, sign | widened << 23 | mantissa << 13);
-}
 
 template <Source F> constexpr uint64_t kBytes = F == Source::F32 ? 4 : 2;
 

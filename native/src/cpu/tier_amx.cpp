@@ -1,7 +1,7 @@
 // What processors with AMX do by tiles; all else they do as tier_avx512.cpp has it.
 #include "cpu/tier_amx.h"
 
-#include "cpu/vec_avx512.h"
+#include "cpu/ints_avx512.h"
 
 #include "cpu/amx.h"
 #include "cpu/linear.h"

@@ -1,5 +1,5 @@
 // The kernels for processors with AVX2 and FMA.
-#include "cpu/vec_avx2.h"
+#include "cpu/ints_avx2.h"
 
 #include "cpu/attention.h"
 #include "cpu/elementwise.h"

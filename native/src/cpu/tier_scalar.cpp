@@ -1,5 +1,5 @@
 // The kernels for every processor.
-#include "cpu/vec_scalar.h"
+#include "cpu/ints_scalar.h"
 
 #include "cpu/attention.h"
 #include "cpu/elementwise.h"

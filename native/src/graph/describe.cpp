@@ -47,7 +47,11 @@ std::string place(const Placement &placement) {
 } // namespace
 
 std::string Partition::canonical(uint32_t index) const {
-    std::string words = graph_->weights()->storage() == cpu::Storage::BF16 ? "bf16" : "f32";
+    const Weights &weights = *graph_->weights();
+    std::string words = name(weights.storage());
+    if (weights.matrices() != weights.storage()) {
+        words += text(" ", name(weights.matrices()));
+    }
     for (uint32_t part : key(classes_[piece(index).class_id])) {
         words += text(" ", part);
     }
@@ -58,7 +62,8 @@ std::string Partition::describe(uint32_t index) const {
     const Piece &piece = this->piece(index);
     const auto typed = [&](uint32_t id) {
         const Value &value = graph_->values()[id];
-        return text(shape(value, graph_->frozen(value.dim)), storage_[id] == cpu::Storage::BF16 ? " bf16" : "");
+        const bool plain = storage_[id] == cpu::Storage::F32;
+        return text(shape(value, graph_->frozen(value.dim)), plain ? "" : " ", plain ? "" : name(storage_[id]));
     };
     const auto external = [&](const char *way, uint32_t id) {
         return text(way, " %", id, " ", typed(id), place(placements_[id]), "\n");

@@ -32,15 +32,14 @@ uint64_t Partition::weight_bytes(uint32_t index) const {
             }
         }
     }
-    const cpu::Storage storage = graph_->weights()->storage();
+    const cpu::Storage storage = graph_->weights()->matrices();
     uint64_t bytes = 0;
     for (size_t i = 0; i < whole.size(); i++) {
         const auto [n, k] = made.weights[i];
         if (k == 0) {
             bytes += uint64_t{n} * sizeof(float);
         } else {
-            bytes +=
-                whole[i] ? cpu::matrix_bytes(n, k, storage) : uint64_t{k} * (storage == cpu::Storage::BF16 ? 2 : 4);
+            bytes += whole[i] ? cpu::matrix_bytes(n, k, storage) : cpu::tile_bytes(k, storage) / cpu::kTile;
         }
     }
     return bytes;

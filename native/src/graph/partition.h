@@ -44,7 +44,7 @@ struct Piece {
 
 // Elements between rows times their size.
 constexpr uint64_t row_bytes(uint32_t width, cpu::Storage storage) {
-    return uint64_t{cpu::stride(width, storage)} * (storage == cpu::Storage::BF16 ? 2 : 4);
+    return uint64_t{cpu::stride(width, storage)} * cpu::element_bytes(storage);
 }
 
 // The ops of a piece with values, weights and layers renumbered from 0, so that equal pieces are equal classes.
@@ -62,6 +62,9 @@ struct PieceClass {
     uint32_t frozen; // size of the dimension, 0 if symbolic
 };
 
+// "f32", "bf16", "int8", "int4"
+const char *name(cpu::Storage storage);
+
 // Everything that distinguishes a class, as a flat list; every part that varies in length is preceded by its length.
 std::vector<uint32_t> key(const PieceClass &made);
 
@@ -76,7 +79,7 @@ public:
     const std::vector<Slot> &slots() const { return slots_; }
     const Placement &placement(uint32_t value) const { return placements_[value]; }
     // How each value of the graph is stored: BF16 in bf16 mode when every reader rounds it anyway (input of linear, q
-    // of attention, ...)
+    // of attention, ...), INT8 where quantized linears alone read it and its kernel has whole rows
     cpu::Storage storage(uint32_t value) const { return storage_[value]; }
     const Piece &piece(uint32_t index) const; // INTARSIA_INVALID_ARGUMENT if there is none
     // Packed bytes of the piece's weights, each once; of a matrix that is only an embedding, one row, as only rows

@@ -11,7 +11,7 @@ namespace intarsia {
 std::vector<Piece> split(const Graph &graph, const bool (&splits)[kOpKinds]);
 
 // How each value is stored. BF16 where that loses nothing: the kernel that makes it can round it, and every reader
-// would.
+// would. INT8 where only linears over quantized matrices read it, and the kernel that makes it has whole rows at hand.
 std::vector<cpu::Storage> choose_storage(const Graph &graph);
 
 // Where each value lives. Values of disjoint lifetimes share a slot; a value that a piece reads never shares with one

@@ -49,7 +49,7 @@ public:
     }
     void operator()(const cpu::LinearArgs &a) {
         const cpu::Matrix &first = a.parts[0].weight;
-        add(a.x, plan_.own_row ? threads_ : a.n, first.k, first.storage, false, plan_.own_row ? Who::OWN : Who::ANY);
+        add(a.x, plan_.own_row ? threads_ : a.n, first.k, cpu::input_storage(first.storage), false, plan_.own_row ? Who::OWN : Who::ANY);
         if (a.epilogue == cpu::Epilogue::ADD) add(a.residual, a.n, first.n, Storage::F32, false, Who::ANY);
         const uint32_t outs = a.epilogue == cpu::Epilogue::STORE ? a.part_count : 1;
         const Storage storage = a.epilogue == cpu::Epilogue::ADD ? Storage::F32 : a.out_storage;
@@ -91,7 +91,7 @@ public:
     }
     void operator()(const cpu::RoundArgs &a) {
         add(a.x, a.n, a.width, Storage::F32, false, rows(a.n));
-        add(a.out, a.n, a.width, Storage::BF16, true, rows(a.n));
+        add(a.out, a.n, a.width, a.out_storage, true, rows(a.n));
     }
 
 private:
@@ -128,8 +128,7 @@ bool feeds_heads(const cpu::LinearArgs &linear, const cpu::QkvArgs &heads, uint3
     } wanted[] = {{heads.q.x, heads.q.heads}, {heads.k.x, cache.kv_heads}, {heads.v, cache.kv_heads}};
     if (linear.part_count != std::size(wanted)) return false;
     const auto makes = [&](const cpu::LinearPart &part, const auto &input) {
-        const Storage storage = part.weight.storage;
-        return part.out == input.x && part.weight.n == input.heads * cache.head_dim && (storage == Storage::F32 || storage == Storage::BF16);
+        return part.out == input.x && part.weight.n == input.heads * cache.head_dim;
     };
     const auto is_made = [&](const auto &input) {
         return std::any_of(linear.parts, linear.parts + linear.part_count, [&](const cpu::LinearPart &part) { return makes(part, input); });
@@ -175,7 +174,7 @@ std::vector<CallPlan> plan_calls(std::vector<KernelArgs> &calls, uint32_t tokens
 cpu::LinearArgs member_part(const cpu::LinearArgs &args, const CallPlan &plan, cpu::Share member) {
     cpu::LinearArgs part = args;
     const cpu::Matrix &first = args.parts[0].weight;
-    if (plan.own_row) part.x = static_cast<const std::byte *>(args.x) + member.index * row_bytes(first.k, first.storage);
+    if (plan.own_row) part.x = static_cast<const std::byte *>(args.x) + member.index * row_bytes(first.k, cpu::input_storage(first.storage));
     if (!plan.by_head) return part;
     for (uint32_t i = 0; i < args.part_count; i++) {
         cpu::LinearPart &p = part.parts[i];

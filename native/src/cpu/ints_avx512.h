@@ -1,0 +1,58 @@
+// 16 i32 lanes in one AVX-512 register. Every operation means what it means in ints_scalar.h.
+#pragma once
+
+#include "cpu/vec_avx512.h"
+
+namespace intarsia::cpu {
+namespace {
+
+template <class V> struct Ints;
+
+template <> struct Ints<Avx512Vec> {
+    static constexpr int kSumsInt8 = 24;
+    static constexpr int kSumsInt4 = 12; // beside as many of f32
+
+    __m512i v;
+
+    struct Weights {
+        __m512i w;
+    };
+    struct Inputs {
+        __m512i x;
+    };
+
+    INTARSIA_INLINE static Ints start_int8(int32_t inputs) { return {_mm512_set1_epi32(-128 * inputs)}; }
+    INTARSIA_INLINE static Ints start_int4(int32_t inputs) { return {_mm512_set1_epi32(-8 * inputs)}; }
+
+    INTARSIA_INLINE static Weights load_int8(const uint8_t *from) { return {_mm512_loadu_si512(from)}; }
+    INTARSIA_INLINE static void load_int4(const uint8_t *from, Weights &low, Weights &high) {
+        const __m512i half = _mm512_set1_epi8(15);
+        const __m512i both = _mm512_loadu_si512(from);
+        low = {_mm512_and_si512(both, half)};
+        high = {_mm512_and_si512(_mm512_srli_epi16(both, 4), half)};
+    }
+    INTARSIA_INLINE static Inputs inputs(const int8_t *from) {
+        int32_t quad;
+        __builtin_memcpy(&quad, from, 4);
+        return {_mm512_set1_epi32(quad)};
+    }
+
+    // On the way the sums of unsigned weights may leave 32 bits; they come back, for they are taken modulo 2^32.
+    INTARSIA_INLINE static Ints dot_int8(Ints sum, Weights w, Inputs x) {
+        return {_mm512_dpbusd_epi32(sum.v, w.w, x.x)};
+    }
+    INTARSIA_INLINE static Ints dot_int4(Ints sum, Weights w, Inputs x) {
+        return {_mm512_dpbusd_epi32(sum.v, w.w, x.x)};
+    }
+
+    INTARSIA_INLINE Avx512Vec floats() const { return {_mm512_cvtepi32_ps(v)}; }
+    INTARSIA_INLINE static Avx512Vec widen(const uint8_t *from) {
+        return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(from)))};
+    }
+    INTARSIA_INLINE static void store(Avx512Vec value, int8_t *to) {
+        _mm_storeu_si128(reinterpret_cast<__m128i *>(to), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(value.v)));
+    }
+};
+
+} // namespace
+} // namespace intarsia::cpu
