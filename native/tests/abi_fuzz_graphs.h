@@ -75,6 +75,8 @@ public:
 
         const Array name_in(s, name);
         const Array dims_in(s, dims);
+        if (k != 0 && (r.once_in(4) || (set.format != INTARSIA_WEIGHTS_NATIVE && r.once_in(2))))
+            return add_quantized(set, n, k, name_in, dims_in, dtype, data, bytes);
         const bool null = s.spoils_argument();
         Out<uint32_t> out(s);
         if (!FUZZ_CALL(s, intarsia_weights_add, o.given(set.handle), name_in, dtype, dims_in, rank,
@@ -85,11 +87,41 @@ public:
         return out.value();
     }
 
+    // The same by way of intarsia_quantize. Either all is as it should be, or sizes, formats and contents are anything.
+    template <typename Name, typename Dims>
+    uint32_t add_quantized(WeightSet &set, uint32_t n, uint32_t k, const Name &name, const Dims &dims, uint32_t dtype,
+                           const Block &data, uint64_t bytes) {
+        const bool spoilt = s.next.wrong || set.format == INTARSIA_WEIGHTS_NATIVE || (s.chaos != 0 && r.once_in(3));
+        const uint32_t format = spoilt ? r.of({0u, 1u, 1u, 2u, 2u, 3u, 0xFFFFFFFFu}) : set.format;
+        const bool four = format == INTARSIA_WEIGHTS_INT4;
+        const Block values(size_t{n} * (four ? (k + 1) / 2 : k), r.below(2));
+        const Block scales(size_t{n} * (four ? (k + 31) / 32 * 2 : 4), r.below(2));
+        const auto size = [&](uint64_t right) {
+            return spoilt && r.once_in(4) ? r.of({uint64_t{0}, right - 1, right + 1, UINT64_MAX}) : right;
+        };
+        const auto pointer = [&](const Block &block) { return spoilt && r.once_in(9) ? nullptr : block.data(); };
+        s.next = {.unsure = spoilt};
+        FUZZ_CALL(s, intarsia_quantize, format, dtype, dims, pointer(data), bytes, pointer(values), size(values.bytes()),
+                  pointer(scales), size(scales.bytes()));
+        if (spoilt && r.once_in(2)) {
+            for (const Block *block : {&values, &scales})
+                for (size_t at = 0; at < block->bytes(); at++) block->data()[at] = static_cast<unsigned char>(r.bits());
+        }
+        s.next = {.unsure = spoilt};
+        Out<uint32_t> out(s);
+        if (!FUZZ_CALL(s, intarsia_weights_add_quantized, spoilt ? o.given(set.handle) : set.handle, name, dims,
+                       pointer(values), size(values.bytes()), pointer(scales), size(scales.bytes()), out))
+            return INTARSIA_NONE;
+        for (const WeightSet::Entry &entry : set.entries) EXPECT_NE(entry.id, out.value());
+        set.entries.push_back({out.value(), n, k});
+        return out.value();
+    }
+
     void ask_weights() {
         if (o.weights.empty()) return make_weights();
         const WeightSet &set = *r.of(o.weights);
         uint64_t least = 0;
-        for (const WeightSet::Entry &entry : set.entries) least += uint64_t{entry.n} * std::max(entry.k, 1u) * 2;
+        for (const WeightSet::Entry &entry : set.entries) least += uint64_t{entry.n} * std::max(entry.k, 1u) / 2;
         Out<uint64_t> out(s);
         if (FUZZ_CALL(s, intarsia_weights_bytes, o.given(set.handle), out)) {
             EXPECT_GE(out.value(), least);

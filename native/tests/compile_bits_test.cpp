@@ -93,10 +93,16 @@ void expect_same_bits(const Outcome &expected, const Outcome &actual) {
     }
 }
 
+constexpr std::pair<Storage, Storage> kFormats[] = {
+    {Storage::BF16, Storage::BF16}, {Storage::F32, Storage::F32},  {Storage::BF16, Storage::INT8},
+    {Storage::BF16, Storage::INT4}, {Storage::F32, Storage::INT8}, {Storage::F32, Storage::INT4},
+};
+
 TEST(Bits, OfADecoderAreTheSameHoweverItIsCompiled) {
-    for (Storage storage : {Storage::F32, Storage::BF16}) {
+    for (const auto &[storage, matrices] : kFormats) {
         for (bool option : {false, true}) {
-            const auto graph = build({.layers = 3, .storage = storage, .head_norm = option, .bias = !option});
+            const auto graph =
+                build({.layers = 3, .storage = storage, .matrices = matrices, .head_norm = option, .bias = !option});
             const Outcome expected = run(graph, Decoder::kv_heads, 3, {{}, false, false});
             for (float logit : expected.logits) ASSERT_TRUE(std::isfinite(logit));
             ASSERT_NE(expected.logits.front(), expected.logits.back());
@@ -113,7 +119,8 @@ TEST(Bits, OfRandomGraphsAreTheSameHoweverTheyAreCompiled) {
     uint32_t finite = 0;
     for (uint32_t seed = 0; seed < 60 && !HasFailure(); seed++) {
         SCOPED_TRACE(text("seed ", seed));
-        const RandomGraph random(seed, seed % 4 ? Storage::BF16 : Storage::F32, 50);
+        const auto [storage, matrices] = kFormats[seed % 6];
+        const RandomGraph random(seed, storage, matrices, 50);
         uint32_t layers = 0;
         for (const Op &op : random.graph->ops()) layers += op.kind == OpKind::CACHE_APPEND;
         const Outcome expected = run(random.graph, 2, layers, {{}, false, false});

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <random>
 #include <set>
 #include <string>
@@ -62,6 +63,7 @@ inline std::shared_ptr<Partition> cut(std::shared_ptr<Graph> graph, const std::v
 struct Decoder {
     uint32_t layers = 1;
     cpu::Storage storage = cpu::Storage::BF16;
+    std::optional<cpu::Storage> matrices = {}; // none: as storage
     bool head_norm = true;
     bool bias = false;             // of q, k and v
     uint32_t tokens = 0, rows = 0; // frozen sizes
@@ -71,7 +73,7 @@ struct Decoder {
 
 // A decoder of the usual kind: pre-norm, grouped-query attention with rope, gated inner layer, tied embedding.
 inline std::shared_ptr<Graph> build(const Decoder &model) {
-    WeightSet set(model.storage, model.threads);
+    WeightSet set(model.storage, model.matrices.value_or(model.storage), model.threads);
     auto graph = std::make_shared<Graph>(set.get(), model.tokens, model.rows);
     constexpr float eps = 1e-6f;
     const uint32_t embedding = set.matrix(Decoder::vocabulary, Decoder::hidden, "embed_tokens");
@@ -113,7 +115,10 @@ inline std::shared_ptr<Graph> build(const Decoder &model) {
 // A graph of random ops that the builders accept: any op may read any value that fits, near ones more often.
 class RandomGraph {
 public:
-    RandomGraph(uint32_t seed, cpu::Storage storage, uint32_t ops, uint32_t threads = 1) : set_(storage, threads), random_(seed) {
+    RandomGraph(uint32_t seed, cpu::Storage storage, uint32_t ops, uint32_t threads = 1)
+        : RandomGraph(seed, storage, storage, ops, threads) {}
+    RandomGraph(uint32_t seed, cpu::Storage storage, cpu::Storage matrices, uint32_t ops, uint32_t threads = 1)
+        : set_(storage, matrices, threads), random_(seed) {
         graph = std::make_shared<Graph>(set_.get(), 0, 0);
         const uint32_t tokens = graph->input(INTARSIA_INPUT_TOKENS);
         table_ = graph->rope_table(graph->input(INTARSIA_INPUT_POSITIONS), set_.vector(8), 1);

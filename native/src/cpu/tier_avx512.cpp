@@ -1,5 +1,5 @@
 // The kernels for processors with AVX-512 (F, BW, VL, DQ, VNNI).
-#include "cpu/vec_avx512.h"
+#include "cpu/ints_avx512.h"
 
 #include "cpu/attention.h"
 #include "cpu/elementwise.h"

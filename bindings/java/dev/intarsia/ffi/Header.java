@@ -7,5 +7,5 @@ public final class Header {
     private Header() {}
 
     /** SHA-256 of intarsia.h, to be compared with intarsia_header_hash(). */
-    public static final String SHA256 = "dbc0197448b5515a16ace56237e19ab23b0225c7ce0a37c04c1114c31e463d87";
+    public static final String SHA256 = "f8e52041bbdd747830fd783b3448e7dc4ce0d571f52507cf185c030331fc0d56";
 }

@@ -191,6 +191,33 @@ public class Intarsia extends Symbols {
     public static int INTARSIA_PRECISION_BF16() {
         return INTARSIA_PRECISION_BF16;
     }
+    private static final int INTARSIA_WEIGHTS_NATIVE = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum intarsia_weight_format.INTARSIA_WEIGHTS_NATIVE = 0
+     * }
+     */
+    public static int INTARSIA_WEIGHTS_NATIVE() {
+        return INTARSIA_WEIGHTS_NATIVE;
+    }
+    private static final int INTARSIA_WEIGHTS_INT8 = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum intarsia_weight_format.INTARSIA_WEIGHTS_INT8 = 1
+     * }
+     */
+    public static int INTARSIA_WEIGHTS_INT8() {
+        return INTARSIA_WEIGHTS_INT8;
+    }
+    private static final int INTARSIA_WEIGHTS_INT4 = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum intarsia_weight_format.INTARSIA_WEIGHTS_INT4 = 2
+     * }
+     */
+    public static int INTARSIA_WEIGHTS_INT4() {
+        return INTARSIA_WEIGHTS_INT4;
+    }
     private static final int INTARSIA_DIM_TOKENS = (int)0L;
     /**
      * {@snippet lang=c :
@@ -1163,6 +1190,7 @@ public class Intarsia extends Symbols {
             Intarsia.C_INT,
             Intarsia.C_POINTER,
             Intarsia.C_INT,
+            Intarsia.C_INT,
             Intarsia.C_POINTER
         );
 
@@ -1174,7 +1202,7 @@ public class Intarsia extends Symbols {
     /**
      * Function descriptor for:
      * {@snippet lang=c :
-     * intarsia_status intarsia_weights_create(intarsia_device *device, uint32_t precision, intarsia_weights **out_weights)
+     * intarsia_status intarsia_weights_create(intarsia_device *device, uint32_t precision, uint32_t format, intarsia_weights **out_weights)
      * }
      */
     public static FunctionDescriptor intarsia_weights_create$descriptor() {
@@ -1184,7 +1212,7 @@ public class Intarsia extends Symbols {
     /**
      * Downcall method handle for:
      * {@snippet lang=c :
-     * intarsia_status intarsia_weights_create(intarsia_device *device, uint32_t precision, intarsia_weights **out_weights)
+     * intarsia_status intarsia_weights_create(intarsia_device *device, uint32_t precision, uint32_t format, intarsia_weights **out_weights)
      * }
      */
     public static MethodHandle intarsia_weights_create$handle() {
@@ -1194,7 +1222,7 @@ public class Intarsia extends Symbols {
     /**
      * Address for:
      * {@snippet lang=c :
-     * intarsia_status intarsia_weights_create(intarsia_device *device, uint32_t precision, intarsia_weights **out_weights)
+     * intarsia_status intarsia_weights_create(intarsia_device *device, uint32_t precision, uint32_t format, intarsia_weights **out_weights)
      * }
      */
     public static MemorySegment intarsia_weights_create$address() {
@@ -1203,16 +1231,16 @@ public class Intarsia extends Symbols {
 
     /**
      * {@snippet lang=c :
-     * intarsia_status intarsia_weights_create(intarsia_device *device, uint32_t precision, intarsia_weights **out_weights)
+     * intarsia_status intarsia_weights_create(intarsia_device *device, uint32_t precision, uint32_t format, intarsia_weights **out_weights)
      * }
      */
-    public static int intarsia_weights_create(MemorySegment device, int precision, MemorySegment out_weights) {
+    public static int intarsia_weights_create(MemorySegment device, int precision, int format, MemorySegment out_weights) {
         var mh$ = intarsia_weights_create.HANDLE;
         try {
             if (TRACE_DOWNCALLS) {
-                traceDowncall("intarsia_weights_create", device, precision, out_weights);
+                traceDowncall("intarsia_weights_create", device, precision, format, out_weights);
             }
-            return (int)mh$.invokeExact(device, precision, out_weights);
+            return (int)mh$.invokeExact(device, precision, format, out_weights);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
@@ -1339,6 +1367,141 @@ public class Intarsia extends Symbols {
                 traceDowncall("intarsia_weights_add", weights, name, dtype, dims, rank, data, bytes, out_weight);
             }
             return (int)mh$.invokeExact(weights, name, dtype, dims, rank, data, bytes, out_weight);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class intarsia_quantize {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Intarsia.C_INT,
+            Intarsia.C_INT,
+            Intarsia.C_INT,
+            Intarsia.C_POINTER,
+            Intarsia.C_POINTER,
+            Intarsia.C_LONG,
+            Intarsia.C_POINTER,
+            Intarsia.C_LONG,
+            Intarsia.C_POINTER,
+            Intarsia.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("intarsia_quantize");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_quantize(uint32_t format, uint32_t dtype, const int64_t *dims, const void *data, uint64_t bytes, void *out_values, uint64_t value_bytes, void *out_scales, uint64_t scale_bytes)
+     * }
+     */
+    public static FunctionDescriptor intarsia_quantize$descriptor() {
+        return intarsia_quantize.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_quantize(uint32_t format, uint32_t dtype, const int64_t *dims, const void *data, uint64_t bytes, void *out_values, uint64_t value_bytes, void *out_scales, uint64_t scale_bytes)
+     * }
+     */
+    public static MethodHandle intarsia_quantize$handle() {
+        return intarsia_quantize.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_quantize(uint32_t format, uint32_t dtype, const int64_t *dims, const void *data, uint64_t bytes, void *out_values, uint64_t value_bytes, void *out_scales, uint64_t scale_bytes)
+     * }
+     */
+    public static MemorySegment intarsia_quantize$address() {
+        return intarsia_quantize.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * intarsia_status intarsia_quantize(uint32_t format, uint32_t dtype, const int64_t *dims, const void *data, uint64_t bytes, void *out_values, uint64_t value_bytes, void *out_scales, uint64_t scale_bytes)
+     * }
+     */
+    public static int intarsia_quantize(int format, int dtype, MemorySegment dims, MemorySegment data, long bytes, MemorySegment out_values, long value_bytes, MemorySegment out_scales, long scale_bytes) {
+        var mh$ = intarsia_quantize.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("intarsia_quantize", format, dtype, dims, data, bytes, out_values, value_bytes, out_scales, scale_bytes);
+            }
+            return (int)mh$.invokeExact(format, dtype, dims, data, bytes, out_values, value_bytes, out_scales, scale_bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class intarsia_weights_add_quantized {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Intarsia.C_INT,
+            Intarsia.C_POINTER,
+            Intarsia.C_POINTER,
+            Intarsia.C_POINTER,
+            Intarsia.C_POINTER,
+            Intarsia.C_LONG,
+            Intarsia.C_POINTER,
+            Intarsia.C_LONG,
+            Intarsia.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("intarsia_weights_add_quantized");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_weights_add_quantized(intarsia_weights *weights, const char *name, const int64_t *dims, const void *values, uint64_t value_bytes, const void *scales, uint64_t scale_bytes, uint32_t *out_weight)
+     * }
+     */
+    public static FunctionDescriptor intarsia_weights_add_quantized$descriptor() {
+        return intarsia_weights_add_quantized.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_weights_add_quantized(intarsia_weights *weights, const char *name, const int64_t *dims, const void *values, uint64_t value_bytes, const void *scales, uint64_t scale_bytes, uint32_t *out_weight)
+     * }
+     */
+    public static MethodHandle intarsia_weights_add_quantized$handle() {
+        return intarsia_weights_add_quantized.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_weights_add_quantized(intarsia_weights *weights, const char *name, const int64_t *dims, const void *values, uint64_t value_bytes, const void *scales, uint64_t scale_bytes, uint32_t *out_weight)
+     * }
+     */
+    public static MemorySegment intarsia_weights_add_quantized$address() {
+        return intarsia_weights_add_quantized.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * intarsia_status intarsia_weights_add_quantized(intarsia_weights *weights, const char *name, const int64_t *dims, const void *values, uint64_t value_bytes, const void *scales, uint64_t scale_bytes, uint32_t *out_weight)
+     * }
+     */
+    public static int intarsia_weights_add_quantized(MemorySegment weights, MemorySegment name, MemorySegment dims, MemorySegment values, long value_bytes, MemorySegment scales, long scale_bytes, MemorySegment out_weight) {
+        var mh$ = intarsia_weights_add_quantized.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("intarsia_weights_add_quantized", weights, name, dims, values, value_bytes, scales, scale_bytes, out_weight);
+            }
+            return (int)mh$.invokeExact(weights, name, dims, values, value_bytes, scales, scale_bytes, out_weight);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {

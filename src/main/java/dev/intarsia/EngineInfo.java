@@ -1,7 +1,9 @@
 package dev.intarsia;
 
 import dev.intarsia.runtime.Precision;
+import dev.intarsia.runtime.WeightFormat;
 import java.nio.file.Path;
+import java.util.Locale;
 
 /**
  * What an engine runs on; nothing is chosen silently.
@@ -12,6 +14,7 @@ import java.nio.file.Path;
  * @param cpuTier instruction-set tier of the kernels
  * @param threads of the kernels
  * @param precision numeric mode
+ * @param format how the matrices are held
  * @param architecture of the checkpoint, such as {@code Qwen3ForCausalLM}
  * @param vocabulary token ids are 0 .. vocabulary - 1
  * @param maxModelLen longest sequence in tokens
@@ -28,6 +31,7 @@ public record EngineInfo(
         String cpuTier,
         int threads,
         Precision precision,
+        WeightFormat format,
         String architecture,
         int vocabulary,
         int maxModelLen,
@@ -35,4 +39,11 @@ public record EngineInfo(
         int maxNumSeqs,
         long weightBytes,
         long kvCacheBytes,
-        int kvBlocks) {}
+        int kvBlocks) {
+
+    /** The numeric mode in words: {@code "bf16"}, or {@code "bf16, int8 weights"}. */
+    public String mode() {
+        String mode = precision.name().toLowerCase(Locale.ROOT);
+        return format == WeightFormat.NATIVE ? mode : mode + ", " + format.name().toLowerCase(Locale.ROOT) + " weights";
+    }
+}

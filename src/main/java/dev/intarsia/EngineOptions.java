@@ -11,6 +11,7 @@ import java.util.Objects;
  * How an engine is opened. Immutable; {@code EngineOptions.defaults()} suits most services.
  *
  * @param precision numeric mode; {@link Precision#BF16} by default
+ * @param quantize format of the matrices; {@link Quantize#NONE} by default. A checkpoint that is quantized takes NONE or its own format
  * @param maxModelLen longest sequence in tokens, prompt and answer together; 0 = what the checkpoint allows. Memory of the KV
  *     cache grows with it
  * @param maxNumBatchedTokens most tokens of one step; longer prompts are cut into steps. 2048 by default, never above
@@ -37,6 +38,7 @@ import java.util.Objects;
  */
 public record EngineOptions(
         Precision precision,
+        Quantize quantize,
         int maxModelLen,
         int maxNumBatchedTokens,
         int maxNumSeqs,
@@ -62,6 +64,7 @@ public record EngineOptions(
     /** @throws IllegalArgumentException naming the option, its value and its bound */
     public EngineOptions {
         Objects.requireNonNull(precision, "precision");
+        Objects.requireNonNull(quantize, "quantize");
         Objects.requireNonNull(cpuTier, "cpuTier");
         Objects.requireNonNull(dynamicShapes, "dynamicShapes");
         Objects.requireNonNull(compilation, "compilation");
@@ -96,6 +99,7 @@ public record EngineOptions(
     /** Sets single options; the rest keep their defaults. */
     public static final class Builder {
         private Precision precision = Precision.BF16;
+        private Quantize quantize = Quantize.NONE;
         private int maxModelLen;
         private int maxNumBatchedTokens = 2048;
         private int maxNumSeqs = 64;
@@ -119,6 +123,11 @@ public record EngineOptions(
 
         public Builder precision(Precision value) {
             precision = value;
+            return this;
+        }
+
+        public Builder quantize(Quantize value) {
+            quantize = value;
             return this;
         }
 
@@ -216,6 +225,7 @@ public record EngineOptions(
         public EngineOptions build() {
             return new EngineOptions(
                     precision,
+                    quantize,
                     maxModelLen,
                     maxNumBatchedTokens,
                     maxNumSeqs,

@@ -8,6 +8,7 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.Comparator;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Collectors;
 
@@ -96,11 +97,7 @@ public final class Checkpoint implements WeightSource {
         if (!arena.scope().isAlive()) {
             throw new IllegalStateException("checkpoint " + directory + " is closed");
         }
-        TensorView tensor = tensors.get(name);
-        if (tensor == null) {
-            throw new CheckpointException(directory + ": no tensor " + Json.quote(name) + "; the nearest of the "
-                    + tensors.size() + " there are: " + nearest(name));
-        }
+        TensorView tensor = stored(name);
         if (!tensor.dtype().loadable()) {
             throw new CheckpointException(directory + ": tensor " + Json.quote(name) + " is stored as "
                     + tensor.dtype() + " but only F32, F16 and BF16 can be loaded");
@@ -108,17 +105,60 @@ public final class Checkpoint implements WeightSource {
         return tensor;
     }
 
+    private TensorView stored(String name) {
+        TensorView tensor = tensors.get(name);
+        if (tensor == null) {
+            throw new CheckpointException(directory + ": no tensor " + Json.quote(name) + "; the nearest of the "
+                    + tensors.size() + " there are: " + nearest(name));
+        }
+        return tensor;
+    }
+
     /** {@link #tensor} of the shape that the configuration makes it, mapped by itself until the next call. */
     @Override
     public synchronized TensorView weight(String name, long... shape) {
-        TensorView tensor = tensor(name);
-        if (!Arrays.equals(tensor.shape(), shape)) {
-            throw new CheckpointException("tensor " + name + " in " + directory + " has shape "
-                    + Arrays.toString(tensor.shape()) + ", but config.json makes it " + Arrays.toString(shape));
-        }
+        shaped(tensor(name), shape);
+        newWindow();
+        return shards.mapAlone(name, window);
+    }
+
+    /** A matrix and its scales as {@link ModelConfig#quantized()} says, mapped by themselves until the next call. */
+    @Override
+    public synchronized Optional<QuantizedView> quantized(String name, long outputs, long inputs) {
+        return switch (config.quantized()) {
+            case NONE -> Optional.empty();
+            case INT8 -> Optional.of(quantized(name, DType.I8, new long[] {outputs, inputs}, DType.F32, outputs));
+            case INT4 -> Optional.of(quantized(name, DType.U8, new long[] {outputs, Math.ceilDiv(inputs, 2)},
+                    DType.F16, outputs, Math.ceilDiv(inputs, QuantizedView.GROUP)));
+        };
+    }
+
+    private QuantizedView quantized(String name, DType type, long[] shape, DType scaleType, long... scaleShape) {
+        String scale = name + QuantizedView.SCALE;
+        typed(shaped(stored(name), shape), type);
+        typed(shaped(stored(scale), scaleShape), scaleType);
+        newWindow();
+        return new QuantizedView(shards.mapAlone(name, window).data(), shards.mapAlone(scale, window).data());
+    }
+
+    private void newWindow() {
         window.close();
         window = Arena.ofShared();
-        return shards.mapAlone(name, window);
+    }
+
+    private void typed(TensorView tensor, DType type) {
+        if (tensor.dtype() != type) {
+            throw new CheckpointException(directory + ": tensor " + Json.quote(tensor.name()) + " is stored as "
+                    + tensor.dtype() + ", but the quantization_config of config.json makes it " + type);
+        }
+    }
+
+    private TensorView shaped(TensorView tensor, long... shape) {
+        if (!Arrays.equals(tensor.shape(), shape)) {
+            throw new CheckpointException("tensor " + tensor.name() + " in " + directory + " has shape "
+                    + Arrays.toString(tensor.shape()) + ", but config.json makes it " + Arrays.toString(shape));
+        }
+        return tensor;
     }
 
     /** The names that share the longest beginning and end with the one asked for. */

@@ -1,13 +1,16 @@
 package dev.intarsia.checkpoint;
 
 import dev.intarsia.CheckpointException;
+import dev.intarsia.Quantize;
 import java.nio.file.Path;
 import java.util.Collection;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.stream.Stream;
 
 /**
  * What {@code config.json} says of a decoder model, in the layouts of transformers 4 ({@code rope_theta},
@@ -93,16 +96,29 @@ public record ModelConfig(
      */
     public void checkServable(Set<String> supportedArchitectures) {
         check("architecture", architecture, new TreeSet<>(supportedArchitectures));
-        quantization.ifPresent(method -> {
-            throw new CheckpointException("the checkpoint is quantized (" + Json.quote(method)
-                    + "); supported are unquantized F32, F16 and BF16 weights");
-        });
+        if (quantization.isPresent() && quantized() == Quantize.NONE) {
+            throw new CheckpointException("the checkpoint is quantized (" + Json.quote(quantization.get())
+                    + "); supported are unquantized F32, F16 and BF16 weights, and those that `intarsia quantize` wrote");
+        }
         check("rotary embedding type", rope.type(), ROPE_TYPES);
         if (rope.rotaryFraction() != 1) {
             throw new CheckpointException("partial_rotary_factor is " + rope.rotaryFraction() + "; supported is 1");
         }
         check("activation", hiddenAct, ACTIVATIONS);
         layerTypes.forEach(type -> check("layer type", type, LAYER_TYPES));
+    }
+
+    /** The format that {@code intarsia quantize} wrote the matrices in; NONE for every other checkpoint. */
+    public Quantize quantized() {
+        return Stream.of(Quantize.INT8, Quantize.INT4)
+                .filter(format -> quantization.equals(Optional.of(method(format))))
+                .findFirst()
+                .orElse(Quantize.NONE);
+    }
+
+    /** The {@code quant_method} of a format. */
+    static String method(Quantize format) {
+        return "intarsia_" + format.name().toLowerCase(Locale.ROOT);
     }
 
     private static void check(String what, String value, Collection<String> supported) {

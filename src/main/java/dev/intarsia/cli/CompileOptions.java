@@ -1,6 +1,7 @@
 package dev.intarsia.cli;
 
 import dev.intarsia.EngineOptions;
+import dev.intarsia.Quantize;
 import dev.intarsia.piecewise.CompilationMode;
 import dev.intarsia.piecewise.DynamicShapes;
 import dev.intarsia.piecewise.GraphMode;
@@ -14,6 +15,11 @@ final class CompileOptions {
     @Option(names = "--precision", paramLabel = "bf16|f32",
             description = "Numeric mode: bf16 is fast, f32 is the reference. Default: bf16.")
     private Precision precision;
+
+    @Option(names = "--quantize", paramLabel = "int8|int4",
+            description = "Hold the matrices in 8 or 4 bits, embedding and logits layer too. Default: as the "
+                    + "checkpoint has them.")
+    private Quantize quantize;
 
     @Option(names = "--max-model-len", paramLabel = "N",
             description = "Longest sequence in tokens, prompt and answer together. "
@@ -80,6 +86,7 @@ final class CompileOptions {
      */
     EngineOptions toEngineOptions(EngineOptions.Builder options) {
         Optional.ofNullable(precision).ifPresent(options::precision);
+        Optional.ofNullable(quantize).ifPresent(options::quantize);
         Optional.ofNullable(maxModelLen).ifPresent(options::maxModelLen);
         Optional.ofNullable(maxNumBatchedTokens).ifPresent(options::maxNumBatchedTokens);
         Optional.ofNullable(compileRanges).map(Integers::values).ifPresent(options::compileRanges);

@@ -42,7 +42,7 @@ final class Explanation {
                 .append(", graph mode ").append(report.compilation().graphs().mode()).append(line);
         text.append(engine.device()).append(", tier ").append(engine.cpuTier())
                 .append(", ").append(Words.plural(engine.threads(), "thread"))
-                .append(", ").append(InspectJson.lower(engine.precision())).append(line);
+                .append(", ").append(engine.mode()).append(line);
         report.compilation().events().forEach(event -> text.append(event).append(line));
         return text.toString();
     }

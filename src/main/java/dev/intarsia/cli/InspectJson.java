@@ -100,6 +100,7 @@ final class InspectJson {
         json.writeStringProperty("cpu_tier", engine.cpuTier());
         json.writeNumberProperty("threads", engine.threads());
         json.writeStringProperty("precision", lower(engine.precision()));
+        json.writeStringProperty("weight_format", lower(engine.format()));
     }
 
     private static void config(JsonGenerator json, CompilationState state) {

@@ -59,7 +59,7 @@ final class InspectText {
                 + (model.tieWordEmbeddings() ? ", tied" : ""));
         line("device", engine.device() + ", tier " + engine.cpuTier() + ", "
                 + Words.plural(engine.threads(), "thread") + ", "
-                + engine.precision().name().toLowerCase(Locale.ROOT));
+                + engine.mode());
         line("limits", Words.plural(engine.maxModelLen(), "token") + " a sequence, "
                 + Words.plural(engine.maxNumBatchedTokens(), "token") + " and "
                 + Words.plural(engine.maxNumSeqs(), "sequence") + " a step");

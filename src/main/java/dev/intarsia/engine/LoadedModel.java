@@ -2,6 +2,7 @@ package dev.intarsia.engine;
 
 import dev.intarsia.EngineInfo;
 import dev.intarsia.EngineOptions;
+import dev.intarsia.Quantize;
 import dev.intarsia.artifact.ArtifactStore;
 import dev.intarsia.checkpoint.ModelConfig;
 import dev.intarsia.checkpoint.WeightSource;
@@ -26,6 +27,7 @@ import dev.intarsia.runtime.OpKind;
 import dev.intarsia.runtime.Partition;
 import dev.intarsia.runtime.Step;
 import dev.intarsia.runtime.StepOptions;
+import dev.intarsia.runtime.WeightFormat;
 import dev.intarsia.runtime.Weights;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -77,7 +79,8 @@ final class LoadedModel implements AutoCloseable {
             }
             Device device = own(Device.open(
                     DeviceOptions.cpu().withThreads(options.threads()).withTier(options.cpuTier())));
-            Weights weights = own(Weights.create(device, options.precision()));
+            WeightFormat format = format(options.quantize(), model.quantized());
+            Weights weights = own(Weights.create(device, options.precision(), format));
             Partition partition = partition(source, weights);
             LibraryInfo library = NativeLibrary.describe();
             String tier = options.cpuTier().isEmpty() ? cpu.tier() : options.cpuTier();
@@ -110,6 +113,7 @@ final class LoadedModel implements AutoCloseable {
                     tier,
                     threads,
                     options.precision(),
+                    format,
                     model.architecture(),
                     model.vocabSize(),
                     config.maxModelLen(),
@@ -127,6 +131,18 @@ final class LoadedModel implements AutoCloseable {
     private <T extends AutoCloseable> T own(T resource) {
         owned.add(resource);
         return resource;
+    }
+
+    private static WeightFormat format(Quantize asked, Quantize stored) {
+        if (asked != Quantize.NONE && stored != Quantize.NONE && asked != stored) {
+            throw new IllegalArgumentException("quantize is " + asked + ", but the checkpoint was written as " + stored
+                    + "; leave the option out, or name the checkpoint that this one was made of");
+        }
+        return switch (asked == Quantize.NONE ? stored : asked) {
+            case NONE -> WeightFormat.NATIVE;
+            case INT8 -> WeightFormat.INT8;
+            case INT4 -> WeightFormat.INT4;
+        };
     }
 
     private Partition partition(WeightSource source, Weights weights) {

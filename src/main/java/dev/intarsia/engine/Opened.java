@@ -16,7 +16,7 @@ final class Opened {
                 "opened %s in %s: weights %.1f MB, KV cache %.1f MB; %s, %s, %d threads; %d executables compiled and %d loaded,"
                         + " %d recordings made, graph mode %s",
                 info.architecture(),
-                info.precision(),
+                info.mode(),
                 info.weightBytes() / 1e6,
                 info.kvCacheBytes() / 1e6,
                 info.device(),

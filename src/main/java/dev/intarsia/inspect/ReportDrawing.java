@@ -2,7 +2,6 @@ package dev.intarsia.inspect;
 
 import dev.intarsia.EngineInfo;
 import dev.intarsia.checkpoint.ModelConfig;
-import java.util.Locale;
 
 /** A {@link ModelReport} as one page of SVG, {@value #WIDTH} pixels wide. */
 public final class ReportDrawing {
@@ -59,7 +58,7 @@ public final class ReportDrawing {
                 + Words.plural(report.compilation().graphs().recorded().size(), "recording"));
         svg.text(right, 74, "sub end", Svg.clip(engine.device() + " · tier " + engine.cpuTier() + " · "
                 + Words.plural(engine.threads(), "thread") + " · "
-                + engine.precision().name().toLowerCase(Locale.ROOT), 560, 13));
+                + engine.mode(), 560, 13));
         svg.text(right, 93, "sub end", "graph mode " + report.compilation().graphs().mode());
         return 100;
     }

@@ -1,6 +1,7 @@
 package dev.intarsia.model;
 
 import dev.intarsia.checkpoint.ModelConfig;
+import dev.intarsia.checkpoint.QuantizedView;
 import dev.intarsia.checkpoint.TensorView;
 import dev.intarsia.checkpoint.WeightSource;
 import dev.intarsia.runtime.AttentionOptions;
@@ -15,6 +16,7 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * What a family builds with: ops by their role in a decoder, weights by their name in the checkpoint. A weight is laid out
@@ -113,10 +115,19 @@ public class ModelBuilder {
         if (known != null) {
             return known;
         }
-        TensorView tensor = source.weight(name, shape);
-        WeightId id = weights.add(name, elementType(tensor), shape, tensor.data());
+        Optional<QuantizedView> quantized =
+                shape.length == 2 ? source.quantized(name, shape[0], shape[1]) : Optional.empty();
+        WeightId id = quantized.isPresent() ? add(name, shape, quantized.get()) : add(name, shape, source.weight(name, shape));
         added.put(name, id);
         return id;
+    }
+
+    private WeightId add(String name, long[] shape, TensorView tensor) {
+        return weights.add(name, elementType(tensor), shape, tensor.data());
+    }
+
+    private WeightId add(String name, long[] shape, QuantizedView matrix) {
+        return weights.addQuantized(name, shape[0], shape[1], matrix.values(), matrix.scales());
     }
 
     private static ElementType elementType(TensorView tensor) {

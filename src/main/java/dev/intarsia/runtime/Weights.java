@@ -16,14 +16,20 @@ public final class Weights extends Handle {
         super("weights", pointer, Intarsia::intarsia_weights_destroy);
     }
 
-    /** An empty set. */
+    /** An empty set whose matrices are held in its precision. */
     public static Weights create(Device device, Precision precision) {
+        return create(device, precision, WeightFormat.NATIVE);
+    }
+
+    /** An empty set. */
+    public static Weights create(Device device, Precision precision, WeightFormat format) {
         MemorySegment pointer = Calls.pointerOf(device, "device");
-        return new Weights(Calls.askHandle(out -> Intarsia.intarsia_weights_create(pointer, precision.code, out)));
+        return new Weights(Calls.askHandle(
+                out -> Intarsia.intarsia_weights_create(pointer, precision.code, format.code, out)));
     }
 
     /**
-     * Adds a tensor: a vector is kept as f32, a matrix {@code [outputs, inputs]} in the precision of the set.
+     * Adds a tensor: a vector is kept as f32, a matrix {@code [outputs, inputs]} in the format of the set.
      *
      * @param name  unique in the set
      * @param type  element type of {@code data}
@@ -52,6 +58,56 @@ public final class Weights extends Handle {
             return new WeightId(Calls.askInt(out -> Intarsia.intarsia_weights_add(
                     pointer, nativeName, type.code, nativeDims, dims.length, nativeData, bytes, out)));
         }
+    }
+
+    /**
+     * Adds a matrix that {@link #quantize} made, to a set of its format: the same bits as adding the matrix that it was made of.
+     *
+     * @param values row-major, exactly {@link WeightFormat#valueBytes} of the format
+     * @param scales row-major, exactly {@link WeightFormat#scaleBytes} of the format
+     * @throws NativeException if the name is taken, shape and bytes do not fit each other or the set, a value is not one that the format has, or there is
+     *     no memory
+     */
+    public WeightId addQuantized(String name, long outputs, long inputs, MemorySegment values, MemorySegment scales) {
+        Structs.checkNoZero(name, "name");
+        MemorySegment pointer = pointer();
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment nativeName = arena.allocateFrom(name);
+            MemorySegment dims = arena.allocateFrom(Structs.LONG, outputs, inputs);
+            MemorySegment nativeValues = values.isNative() ? values : copy(values, arena);
+            MemorySegment nativeScales = scales.isNative() ? scales : copy(scales, arena);
+            return new WeightId(Calls.askInt(out -> Intarsia.intarsia_weights_add_quantized(pointer, nativeName, dims,
+                    nativeValues, values.byteSize(), nativeScales, scales.byteSize(), out)));
+        }
+    }
+
+    /**
+     * Quantizes a matrix {@code [outputs, inputs]}; see {@code intarsia_quantize} of the native header for the rules. Any thread may call it.
+     *
+     * @param data   row-major, native memory, as for {@link #add}
+     * @param values native memory that receives the values, exactly {@link WeightFormat#valueBytes}
+     * @param scales native memory that receives the scales, exactly {@link WeightFormat#scaleBytes}
+     * @throws NativeException if shape and bytes do not fit each other, or the format is not a quantized one
+     */
+    public static void quantize(WeightFormat format, ElementType type, long outputs, long inputs, MemorySegment data,
+            MemorySegment values, MemorySegment scales) {
+        for (MemorySegment segment : new MemorySegment[] {data, values, scales}) {
+            if (!segment.isNative()) {
+                throw new IllegalArgumentException("data, values and scales must be native memory, one is " + segment);
+            }
+        }
+        if (values.isReadOnly() || scales.isReadOnly()) {
+            throw new IllegalArgumentException("values and scales must be writable");
+        }
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment dims = arena.allocateFrom(Structs.LONG, outputs, inputs);
+            Status.check(Intarsia.intarsia_quantize(format.code, type.code, dims, data, data.byteSize(), values,
+                    values.byteSize(), scales, scales.byteSize()));
+        }
+    }
+
+    private static MemorySegment copy(MemorySegment data, Arena arena) {
+        return arena.allocate(data.byteSize()).copyFrom(data);
     }
 
     /** Bytes held by the set. */
