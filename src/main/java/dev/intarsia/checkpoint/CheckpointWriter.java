@@ -2,6 +2,7 @@ package dev.intarsia.checkpoint;
 
 import dev.intarsia.CheckpointException;
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
@@ -10,8 +11,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.JsonNodeFactory;
 import tools.jackson.databind.node.ObjectNode;
@@ -58,36 +62,63 @@ public final class CheckpointWriter {
         }
     }
 
+    /**
+     * A tensor to be written.
+     *
+     * @param data asked for when its turn comes, in order; valid until the next is asked for; as long as type and shape say
+     */
+    record Planned(String name, DType type, long[] shape, Supplier<MemorySegment> data) {}
+
     private static void writeWeights(
             Path file, RandomWeights source, Map<String, long[]> shapes, Consumer<String> writing) throws IOException {
+        List<Planned> plan = new ArrayList<>();
+        shapes.forEach((name, shape) -> plan.add(new Planned(name, DType.BF16, shape, () -> {
+            writing.accept(name);
+            return source.weight(name, shape).data();
+        })));
+        writeTensors(file, plan);
+    }
+
+    /** Writes a safetensors file that is not there yet. */
+    static void writeTensors(Path file, List<Planned> plan) throws IOException {
         try (FileChannel channel =
                 FileChannel.open(file, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW)) {
-            writeAll(channel, ByteBuffer.wrap(header(shapes)));
-            for (Map.Entry<String, long[]> weight : shapes.entrySet()) {
-                writing.accept(weight.getKey());
-                TensorView tensor = source.weight(weight.getKey(), weight.getValue());
-                long size = tensor.data().byteSize();
+            writeAll(channel, ByteBuffer.wrap(header(plan)));
+            for (Planned tensor : plan) {
+                MemorySegment data = tensor.data().get();
+                long size = data.byteSize();
+                if (size != bytes(tensor)) {
+                    throw new IllegalStateException(tensor.name() + " has " + size + " bytes, not " + bytes(tensor));
+                }
                 for (long done = 0; done < size; done += PART) {
-                    writeAll(channel, tensor.data().asSlice(done, Math.min(PART, size - done)).asByteBuffer());
+                    writeAll(channel, data.asSlice(done, Math.min(PART, size - done)).asByteBuffer());
                 }
             }
+            channel.force(true);
         }
     }
 
+    private static long bytes(Planned tensor) {
+        long bytes = tensor.type().bits() / Byte.SIZE;
+        for (long dimension : tensor.shape()) {
+            bytes = Math.multiplyExact(bytes, dimension);
+        }
+        return bytes;
+    }
+
     /** Length and JSON, padded with blanks. */
-    private static byte[] header(Map<String, long[]> shapes) {
+    private static byte[] header(List<Planned> plan) {
         ObjectNode json = JsonNodeFactory.instance.objectNode();
         json.putObject("__metadata__").put("format", "pt");
         long offset = 0;
-        for (Map.Entry<String, long[]> weight : shapes.entrySet()) {
-            ObjectNode entry = json.putObject(weight.getKey());
-            entry.put("dtype", DType.BF16.name());
+        for (Planned tensor : plan) {
+            ObjectNode entry = json.putObject(tensor.name());
+            entry.put("dtype", tensor.type().name());
             ArrayNode shape = entry.putArray("shape");
-            long bytes = Short.BYTES;
-            for (long dimension : weight.getValue()) {
+            for (long dimension : tensor.shape()) {
                 shape.add(dimension);
-                bytes = Math.multiplyExact(bytes, dimension);
             }
+            long bytes = bytes(tensor);
             entry.putArray("data_offsets").add(offset).add(offset + bytes);
             offset += bytes;
         }

@@ -67,6 +67,8 @@ public final class Main implements Runnable {
                 .addSubcommand(new LogitsCommand(host))
                 .addSubcommand(new InspectCommand(host))
                 .addSubcommand(new InfoCommand(host))
+                .addSubcommand(new QuantizeCommand(host))
+                .addSubcommand(new PerplexityCommand(host))
                 .addSubcommand(new CommandLine(new BenchCommand()).addSubcommand(new BenchRunCommand(host))
                         .addSubcommand(new BenchServeCommand(host))
                         .addSubcommand(new BenchCheckpointCommand(host)))
@@ -82,6 +84,6 @@ public final class Main implements Runnable {
 
     @Override
     public void run() {
-        throw new ParameterException(spec.commandLine(), "no command: generate, logits, inspect, info, bench or help");
+        throw new ParameterException(spec.commandLine(), "no command: generate, logits, inspect, info, quantize, perplexity, bench or help");
     }
 }

@@ -2,6 +2,7 @@ package dev.intarsia.engine;
 
 import dev.intarsia.EngineOptions;
 import dev.intarsia.IntarsiaException;
+import dev.intarsia.Quantize;
 import dev.intarsia.checkpoint.ModelConfig;
 import dev.intarsia.model.WeightShapes;
 import dev.intarsia.runtime.Precision;
@@ -27,17 +28,22 @@ final class MemoryNeed {
         } catch (ArithmeticException e) {
             throw new IntarsiaException("the weights of this model are more than any memory holds", e);
         }
-        int elementBytes = options.precision() == Precision.BF16 ? 2 : 4;
-        double bytes = (double) elements * elementBytes;
+        Quantize quantize = options.quantize() == Quantize.NONE ? model.quantized() : options.quantize();
+        double elementBytes = switch (quantize) {
+            case NONE -> options.precision() == Precision.BF16 ? 2 : 4;
+            case INT8 -> 1;
+            case INT4 -> 0.5625; // a group of 32 has 2 bytes of scale
+        };
+        double bytes = elements * elementBytes;
         if (bytes >= free) {
             throw new IntarsiaException(String.format(
                     Locale.ROOT,
                     "the %,d weights of this model need %.1f GB in %s, but only %.1f GB of memory are free; %s",
                     elements,
                     bytes / 1e9,
-                    options.precision().name().toLowerCase(Locale.ROOT),
+                    (quantize == Quantize.NONE ? options.precision() : quantize).name().toLowerCase(Locale.ROOT),
                     free / 1e9,
-                    options.precision() == Precision.F32 ? "bf16 takes half" : "choose a smaller model or free some"));
+                    advice(options.precision(), quantize)));
         }
         long left = free - (long) bytes;
         if (options.kvCacheBytes() > left) {
@@ -49,5 +55,13 @@ final class MemoryNeed {
                     left / 1e9));
         }
         return left;
+    }
+
+    private static String advice(Precision precision, Quantize quantize) {
+        return switch (quantize) {
+            case NONE -> precision == Precision.F32 ? "bf16 takes half" : "quantized to int8 or int4 they need half or a third";
+            case INT8 -> "int4 takes little more than half";
+            case INT4 -> "choose a smaller model or free some";
+        };
     }
 }

@@ -130,7 +130,7 @@ public class ModelBuilder {
         return weights.addQuantized(name, shape[0], shape[1], matrix.values(), matrix.scales());
     }
 
-    private static ElementType elementType(TensorView tensor) {
+    static ElementType elementType(TensorView tensor) {
         return switch (tensor.dtype()) {
             case F32 -> ElementType.F32;
             case F16 -> ElementType.F16;

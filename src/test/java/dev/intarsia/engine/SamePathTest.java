@@ -3,6 +3,7 @@ package dev.intarsia.engine;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.intarsia.EngineOptions;
+import dev.intarsia.Quantize;
 import dev.intarsia.SamplingParams;
 import dev.intarsia.TestModels;
 import dev.intarsia.checkpoint.Checkpoint;
@@ -33,7 +34,7 @@ class SamePathTest {
 
     private static final int TOKENS = 10;
 
-    /** The logits of each model and precision by the path that was taken first; every other must equal them. */
+    /** The logits of each model, precision and format by the path that was taken first; every other must equal them. */
     private static final Map<List<Object>, List<float[]>> EXPECTED = new ConcurrentHashMap<>();
 
     static Stream<Arguments> modelsInEveryTier() {
@@ -43,8 +44,12 @@ class SamePathTest {
                 TestModels.holmes());
         List<String> tiers = Device.list().stream().flatMap(device -> device.tiers().stream()).toList();
         assertThat(tiers).contains("scalar");
-        return models.stream().flatMap(model -> Stream.of(Precision.values())
-                .flatMap(precision -> tiers.stream().map(tier -> Arguments.of(model, precision, tier))));
+        Stream<Arguments> unquantized = models.stream().flatMap(model -> Stream.of(Precision.values())
+                .flatMap(precision ->
+                        tiers.stream().map(tier -> Arguments.of(model, precision, Quantize.NONE, tier))));
+        Stream<Arguments> quantized = models.stream().limit(2).flatMap(model -> Stream.of(Quantize.INT8, Quantize.INT4)
+                .flatMap(format -> tiers.stream().map(tier -> Arguments.of(model, Precision.BF16, format, tier))));
+        return Stream.concat(unquantized, quantized);
     }
 
     /** Ways to dispatch, by name. */
@@ -77,14 +82,14 @@ class SamePathTest {
 
     @ParameterizedTest
     @MethodSource("modelsInEveryTier")
-    void everyPathGivesTheSameBits(Path model, Precision precision, String tier) {
+    void everyPathGivesTheSameBits(Path model, Precision precision, Quantize format, String tier) {
         try (Checkpoint checkpoint = Checkpoint.open(model)) {
             paths().forEach((path, options) -> {
                 for (int threads : new int[] {1, 2}) {
                     List<float[]> logits = logits(
                             checkpoint,
-                            options.precision(precision).cpuTier(tier).threads(threads).build());
-                    List<float[]> first = EXPECTED.putIfAbsent(List.of(model, precision), logits);
+                            options.precision(precision).quantize(format).cpuTier(tier).threads(threads).build());
+                    List<float[]> first = EXPECTED.putIfAbsent(List.of(model, precision, format), logits);
                     assertSameBits(path + ", " + threads + " threads", logits, first == null ? logits : first);
                 }
             });
