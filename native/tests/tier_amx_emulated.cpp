@@ -1,5 +1,5 @@
 // The kernels that AMX has of its own, over tiles in plain C++ and the vectors of the scalar tier.
-#include "cpu/vec_scalar.h"
+#include "cpu/ints_scalar.h"
 
 #include "cpu/linear.h"
 #include "tiers.h"
