@@ -2,6 +2,7 @@ package dev.intarsia.bench;
 
 import dev.intarsia.Completion;
 import dev.intarsia.Engine;
+import dev.intarsia.EngineInfo;
 import dev.intarsia.EngineOptions;
 import dev.intarsia.GenerationRequest;
 import dev.intarsia.SamplingParams;
@@ -16,8 +17,9 @@ import java.util.Random;
 import java.util.concurrent.CompletableFuture;
 
 /**
- * What many requests at once gain, and what one does to another: tokens a second of 8 decodes and of one, in turns; and the worst time between two tokens of a
- * decode while a prompt of 2,000 tokens comes in, beside the time of one full step. Random weights. Arguments: config file, threads, maxNumBatchedTokens, rounds.
+ * What many requests at once gain, and what one does to another: tokens a second of 8 decodes and of one, in turns;
+ * and the worst time between two tokens of a decode while a prompt of 2,000 tokens comes in, beside the time of one
+ * full step. Random weights. Arguments: config file, threads, maxNumBatchedTokens, rounds.
  */
 public final class Concurrency {
     private static final int MANY = 8;
@@ -38,7 +40,8 @@ public final class Concurrency {
                 .enablePrefixCaching(false)
                 .build();
         try (Engine engine = Engine.openRandom(config, 1, options)) {
-            System.out.println(engine.info().device() + ", " + engine.info().cpuTier() + ", " + engine.info().threads() + " threads");
+            EngineInfo info = engine.info();
+            System.out.println(info.device() + ", " + info.cpuTier() + ", " + info.threads() + " threads");
             throughput(engine, rounds);
             interference(engine, tokensOfStep);
         }
@@ -90,8 +93,14 @@ public final class Concurrency {
         }
         System.out.printf(
                 Locale.ROOT,
-                "a prompt of %d tokens beside a decode, %d tokens a step: worst time between tokens %.3f s, median before it %.3f s; one full step %.3f s: %.2f times%n",
-                LONG_PROMPT, tokensOfStep, Collections.max(gaps), median(gaps.subList(0, 8)), full, Collections.max(gaps) / full);
+                "a prompt of %d tokens beside a decode, %d tokens a step: worst time between tokens %.3f s,"
+                        + " median before it %.3f s; one full step %.3f s: %.2f times%n",
+                LONG_PROMPT,
+                tokensOfStep,
+                Collections.max(gaps),
+                median(gaps.subList(0, 8)),
+                full,
+                Collections.max(gaps) / full);
     }
 
     private static GenerationRequest request(int prompt, int tokens, long seed) {

@@ -7,8 +7,8 @@ import java.lang.management.ManagementFactory;
 import java.util.function.IntSupplier;
 
 /**
- * What the benchmarks allocate, exactly: the JVM's counter of this one thread, read around 20,000 calls. JMH's {@code -prof
- * gc} counts every thread, its own too. Fails unless it is nothing.
+ * What the benchmarks allocate, exactly: the JVM's counter of this one thread, read around 20,000 calls. JMH's {@code
+ * -prof gc} counts every thread, its own too. Fails unless it is nothing.
  */
 public final class OwnAllocation {
     private static final int CALLS = 20_000;

@@ -16,8 +16,9 @@ import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.Warmup;
 
 /**
- * One decode step of one sequence or of many, from the plan to the tokens; delivering them to callers is not part of it. Bars: 5 µs for what is not kernels,
- * which is a step of a hollow model, with one sequence, 30 µs with 64, and no allocation.
+ * One decode step of one sequence or of many, from the plan to the tokens; delivering them to callers is not part of
+ * it. Bars: 5 µs for what is not kernels, which is a step of a hollow model, with one sequence, 30 µs with 64, and no
+ * allocation.
  */
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.NANOSECONDS)

@@ -34,8 +34,9 @@ import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 
 /**
- * Sequences that are decoded token by token: the engine's own classes, wired as {@code LoadedModel} wires them, on one thread. In the engine's package,
- * because they are not public. The sequences begin anew when the model's length is reached.
+ * Sequences that are decoded token by token: the engine's own classes, wired as {@code LoadedModel} wires them, on one
+ * thread. In the engine's package, because they are not public. The sequences begin anew when the model's length is
+ * reached.
  */
 @State(Scope.Thread)
 public class DecodeStep {
@@ -77,7 +78,10 @@ public class DecodeStep {
     @Param
     public Model model;
 
-    /** How a decode step runs: piece by piece, replayed piece by piece, or (the default of engines) replayed as a whole. */
+    /**
+     * How a decode step runs: piece by piece, replayed piece by piece, or (the default of engines) replayed as a
+     * whole.
+     */
     @Param({"NONE", "PIECEWISE", "FULL_AND_PIECEWISE"})
     public GraphMode graphs;
 

@@ -45,10 +45,10 @@ public record Completion(
     /**
      * One continuation.
      *
-     * @param text the tokens as text, special tokens left out, cut before a stop string unless that is to be included; empty where the checkpoint
-     *     has no tokenizer
-     * @param tokens its ids; an end-of-sequence or stop token that ended it is not one of them unless that is to be included, the tokens of a stop
-     *     string are
+     * @param text the tokens as text, special tokens left out, cut before a stop string unless that is to be included;
+     *     empty where the checkpoint has no tokenizer
+     * @param tokens its ids; an end-of-sequence or stop token that ended it is not one of them unless that is to be
+     *     included, the tokens of a stop string are
      * @param finishReason why it ended
      * @param stopString the stop string that ended it
      * @param stopToken the end-of-sequence or stop token that ended it

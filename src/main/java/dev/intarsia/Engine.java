@@ -18,9 +18,9 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Flow;
 
 /**
- * A language model inside this JVM. Opening loads and compiles everything; after that any number of threads, virtual ones
- * too, may call it, and their requests share steps. The same prompt, parameters and seed give the same tokens, however the
- * engine was configured to compile and schedule.
+ * A language model inside this JVM. Opening loads and compiles everything; after that any number of threads, virtual
+ * ones too, may call it, and their requests share steps. The same prompt, parameters and seed give the same tokens,
+ * however the engine was configured to compile and schedule.
  *
  * <p>Close it when it is not needed any more. One that is dropped instead, with all its streams, is closed when the
  * garbage collector finds it, and a warning is logged.
@@ -32,8 +32,9 @@ import java.util.concurrent.Flow;
  * }
  * }
  *
- * <p>Every method but {@link #info()}, {@link #compilation()}, {@link #hasTokenizer()}, {@link #defaultSamplingParams()}, {@link #stats()} and {@link #close()} throws
- * {@link EngineClosedException} once the engine is closed.
+ * <p>Every method but {@link #info()}, {@link #compilation()}, {@link #hasTokenizer()}, {@link
+ * #defaultSamplingParams()}, {@link #stats()} and {@link #close()} throws {@link EngineClosedException} once the
+ * engine is closed.
  */
 public final class Engine implements AutoCloseable {
     private static final Cleaner CLEANER = Cleaner.create();
@@ -54,8 +55,8 @@ public final class Engine implements AutoCloseable {
     }
 
     /**
-     * Opens a Hugging Face checkpoint directory: {@code config.json}, {@code *.safetensors}, and, where texts are to be used,
-     * {@code tokenizer.json}. Files are not needed any more once this returns.
+     * Opens a Hugging Face checkpoint directory: {@code config.json}, {@code *.safetensors}, and, where texts are to
+     * be used, {@code tokenizer.json}. Files are not needed any more once this returns.
      *
      * @throws CheckpointException if the directory cannot be read or its model cannot be served
      * @throws IllegalArgumentException if an option does not fit the model
@@ -67,9 +68,9 @@ public final class Engine implements AutoCloseable {
     }
 
     /**
-     * Opens a model of the shape that a {@code config.json} describes, with weights drawn at random: for measuring and for
-     * looking at a model without having its weights. The same seed gives the same weights. There is no tokenizer: prompts are
-     * token ids.
+     * Opens a model of the shape that a {@code config.json} describes, with weights drawn at random: for measuring and
+     * for looking at a model without having its weights. The same seed gives the same weights. There is no tokenizer:
+     * prompts are token ids.
      *
      * @param config a configuration file as it lies in a checkpoint directory
      * @throws CheckpointException if the file cannot be read or such a model cannot be served
@@ -107,8 +108,9 @@ public final class Engine implements AutoCloseable {
     }
 
     /**
-     * Continues many prompts and waits for the end of all; they share steps, as any requests do. There may be more of them than the queue has places:
-     * the rest waits here. If one fails, or the thread is interrupted, the others are cancelled.
+     * Continues many prompts and waits for the end of all; they share steps, as any requests do. There may be more of
+     * them than the queue has places: the rest waits here. If one fails, or the thread is interrupted, the others are
+     * cancelled.
      *
      * @return the completions in the order of the requests
      * @throws IllegalArgumentException if a prompt is empty or longer than the engine's maxModelLen allows
@@ -152,8 +154,8 @@ public final class Engine implements AutoCloseable {
     }
 
     /**
-     * Continues a prompt; tokens can be taken as they are sampled. Closing the stream cancels the rest. The engine does not wait for whoever reads: what
-     * was sampled is kept until it is taken.
+     * Continues a prompt; tokens can be taken as they are sampled. Closing the stream cancels the rest. The engine
+     * does not wait for whoever reads: what was sampled is kept until it is taken.
      *
      * @throws IllegalArgumentException if the prompt is empty or longer than the engine's maxModelLen allows
      * @throws QueueFullException if too many requests wait already
@@ -163,8 +165,9 @@ public final class Engine implements AutoCloseable {
     }
 
     /**
-     * Continues a prompt in the background. Cancelling the future, or completing it otherwise, cancels the request. It fails with {@link
-     * EngineClosedException} if the engine is closed meanwhile. What depends on it runs on a virtual thread.
+     * Continues a prompt in the background. Cancelling the future, or completing it otherwise, cancels the request. It
+     * fails with {@link EngineClosedException} if the engine is closed meanwhile. What depends on it runs on a virtual
+     * thread.
      *
      * @throws IllegalArgumentException if the prompt is empty or longer than the engine's maxModelLen allows
      * @throws QueueFullException if too many requests wait already
@@ -174,8 +177,9 @@ public final class Engine implements AutoCloseable {
     }
 
     /**
-     * Continues a prompt anew for each subscriber, which gets as many tokens as it asks for, when it asks, on a virtual thread. What {@link #stream} would
-     * throw it gets as an error. A subscriber that throws cancels its request.
+     * Continues a prompt anew for each subscriber, which gets as many tokens as it asks for, when it asks, on a
+     * virtual thread. What {@link #stream} would throw it gets as an error. A subscriber that throws cancels its
+     * request.
      */
     public Flow.Publisher<Token> publish(GenerationRequest request) {
         Objects.requireNonNull(request, "request");
@@ -238,7 +242,9 @@ public final class Engine implements AutoCloseable {
         return core.compilation();
     }
 
-    /** What the engine is made of, as it stands now: pieces, executables, recordings, dispatch, and the steps that ran. */
+    /**
+     * What the engine is made of, as it stands now: pieces, executables, recordings, dispatch, and the steps that ran.
+     */
     public ModelReport inspect() {
         try {
             return core.inspect();
@@ -248,8 +254,8 @@ public final class Engine implements AutoCloseable {
     }
 
     /**
-     * Takes no more requests, waits until those that it has taken are done, but not longer than {@code grace}, and then does what {@link #close()}
-     * does. An interrupt ends the waiting.
+     * Takes no more requests, waits until those that it has taken are done, but not longer than {@code grace}, and
+     * then does what {@link #close()} does. An interrupt ends the waiting.
      *
      * @return whether every request came to its own end
      */
@@ -262,7 +268,8 @@ public final class Engine implements AutoCloseable {
     }
 
     /**
-     * Ends what runs and what waits with {@link EngineClosedException} and releases all memory; returns when that is done. Idempotent.
+     * Ends what runs and what waits with {@link EngineClosedException} and releases all memory; returns when that is
+     * done. Idempotent.
      */
     @Override
     public void close() {

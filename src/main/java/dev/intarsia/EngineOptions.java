@@ -17,24 +17,30 @@ import java.util.Objects;
  * @param maxNumBatchedTokens most tokens of one step; longer prompts are cut into steps. 2048 by default, never above
  *     {@code maxModelLen * maxNumSeqs}
  * @param maxNumSeqs most sequences of one step; 64 by default
- * @param maxQueued most requests that wait for their first step; one more is refused with {@link QueueFullException}. 1024 by default
+ * @param maxQueued most requests that wait for their first step; one more is refused with {@link QueueFullException}.
+ *     1024 by default
  * @param schedulingPolicy which of the requests that wait goes first; {@link SchedulingPolicy#FCFS} by default
- * @param longPrefillTokenThreshold most tokens of one prompt in a step, so that long prompts leave room for others; 0 = as many as fit, the default
- * @param kvCacheBytes memory of the KV cache, rounded down to whole blocks of 16 positions; 0 = what maxNumSeqs sequences of maxModelLen need, at
- *     most a quarter of the free memory
- * @param enablePrefixCaching whether a prompt that begins as an earlier one did takes over its keys and values; true by default
+ * @param longPrefillTokenThreshold most tokens of one prompt in a step, so that long prompts leave room for others; 0
+ *     = as many as fit, the default
+ * @param kvCacheBytes memory of the KV cache, rounded down to whole blocks of 16 positions; 0 = what maxNumSeqs
+ *     sequences of maxModelLen need, at most a quarter of the free memory
+ * @param enablePrefixCaching whether a prompt that begins as an earlier one did takes over its keys and values; true
+ *     by default
  * @param threads threads of the kernels, 1..256; 0 = what affinity and cgroup allow
- * @param cpuTier instruction-set tier such as {@code "scalar"} or {@code "avx2"}; empty = {@code INTARSIA_CPU_TIER} of the
- *     environment, else the best of this machine
- * @param compileRanges end points that split {@code [1, maxNumBatchedTokens]} into ranges which are compiled separately
+ * @param cpuTier instruction-set tier such as {@code "scalar"} or {@code "avx2"}; empty = {@code INTARSIA_CPU_TIER} of
+ *     the environment, else the best of this machine
+ * @param compileRanges end points that split {@code [1, maxNumBatchedTokens]} into ranges which are compiled
+ *     separately
  * @param compileSizes sizes that get an executable of their own
  * @param dynamicShapes what happens to a token dimension that can only be 1
  * @param compilation {@link CompilationMode#PIECEWISE}, or {@link CompilationMode#NONE}: op by op, without fusion
  * @param graphMode which steps are recorded at start-up and replayed; nothing is in compilation NONE
- * @param captureSizes numbers of tokens that are recorded; empty = 1, 2, 4, 8 and multiples of 8 up to twice maxNumSeqs, at most 512
+ * @param captureSizes numbers of tokens that are recorded; empty = 1, 2, 4, 8 and multiples of 8 up to twice
+ *     maxNumSeqs, at most 512
  * @param splittingOps names of the ops at which the graph is cut; {@code ["attention"]} by default
- * @param artifacts directory where what is dear to rebuild is kept from start to start, such as measured kernel choices; {@value #NO_ARTIFACTS} =
- *     nowhere; empty = the system property {@code intarsia.artifacts}, else {@code intarsia/artifacts} in the user's cache directory
+ * @param artifacts directory where what is dear to rebuild is kept from start to start, such as measured kernel
+ *     choices; {@value #NO_ARTIFACTS} = nowhere; empty = the system property {@code intarsia.artifacts}, else {@code
+ *     intarsia/artifacts} in the user's cache directory
  */
 public record EngineOptions(
         Precision precision,

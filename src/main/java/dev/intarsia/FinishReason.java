@@ -8,7 +8,10 @@ public enum FinishReason {
     LENGTH,
     /** Its last tokens repeat each other, as {@link SamplingParams#repetitionDetection()} looks for. */
     REPETITION,
-    /** The caller cancelled: the stream was closed, the future cancelled, the subscription too, or the thread interrupted. */
+    /**
+     * The caller cancelled: the stream was closed, the future cancelled, the subscription too, or the thread
+     * interrupted.
+     */
     CANCELLED,
     /** {@link GenerationRequest#deadline()} passed. */
     DEADLINE

@@ -6,15 +6,17 @@ import java.util.Objects;
 import java.util.Optional;
 
 /**
- * A prompt and how it is to be continued. Immutable; made by {@link #of(String, SamplingParams)} or a {@link #builder(String)}.
+ * A prompt and how it is to be continued. Immutable; made by {@link #of(String, SamplingParams)} or a {@link
+ * #builder(String)}.
  *
  * @param text the prompt as text; empty if it is given as ids
  * @param tokens the prompt as token ids; empty if it is given as text
  * @param params how tokens are chosen and when the completion ends; empty = {@link Engine#defaultSamplingParams()}
  * @param priority under {@link SchedulingPolicy#PRIORITY} a lower value goes first; 0 by default
- * @param deadline how long it may take from the call; what is there by then is the completion, with {@link FinishReason#DEADLINE}. Empty = for ever
- * @param cacheSalt requests share cached prefixes only with those of an equal salt, so that none learns from its timings what another asked; empty by
- *     default
+ * @param deadline how long it may take from the call; what is there by then is the completion, with {@link
+ *     FinishReason#DEADLINE}. Empty = for ever
+ * @param cacheSalt requests share cached prefixes only with those of an equal salt, so that none learns from its
+ *     timings what another asked; empty by default
  */
 public record GenerationRequest(
         Optional<String> text,
@@ -30,9 +32,16 @@ public record GenerationRequest(
         Objects.requireNonNull(params, "params");
         Objects.requireNonNull(cacheSalt, "cacheSalt");
         tokens = List.copyOf(tokens);
-        Check.that(text.isEmpty() || tokens.isEmpty(), "tokens", tokens.size() + " ids", "empty where the prompt is a text");
+        Check.that(
+                text.isEmpty() || tokens.isEmpty(),
+                "tokens",
+                tokens.size() + " ids",
+                "empty where the prompt is a text");
         deadline.ifPresent(time -> Check.that(
-                time.isPositive() && time.compareTo(Duration.ofDays(365)) <= 0, "deadline", time, "more than 0 and at most 365 days"));
+                time.isPositive() && time.compareTo(Duration.ofDays(365)) <= 0,
+                "deadline",
+                time,
+                "more than 0 and at most 365 days"));
     }
 
     /** Continue a text. */

@@ -4,7 +4,8 @@ import java.lang.ref.Cleaner;
 import java.lang.ref.Reference;
 
 /**
- * A stream that keeps its engine from being dropped for as long as somebody may read it, and that cancels its completion when it is dropped itself.
+ * A stream that keeps its engine from being dropped for as long as somebody may read it, and that cancels its
+ * completion when it is dropped itself.
  */
 final class Held implements TokenStream {
     private static final Cleaner CLEANER = Cleaner.create();

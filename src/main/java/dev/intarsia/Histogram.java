@@ -13,7 +13,11 @@ public record Histogram(List<Double> bounds, List<Long> counts, double sum) {
     public Histogram {
         bounds = List.copyOf(bounds);
         counts = List.copyOf(counts);
-        Check.that(counts.size() == bounds.size() + 1, "counts", counts.size() + " long", "one longer than bounds: " + (bounds.size() + 1));
+        Check.that(
+                counts.size() == bounds.size() + 1,
+                "counts",
+                counts.size() + " long",
+                "one longer than bounds: " + (bounds.size() + 1));
     }
 
     /** Values in all buckets. */
@@ -27,7 +31,8 @@ public record Histogram(List<Double> bounds, List<Long> counts, double sum) {
     }
 
     /**
-     * The bound below which a share of the values lies, interpolated within its bucket; the largest bound if it lies beyond, 0 if there are no values.
+     * The bound below which a share of the values lies, interpolated within its bucket; the largest bound if it lies
+     * beyond, 0 if there are no values.
      *
      * @param share in 0..1: 0.5 for the median
      */

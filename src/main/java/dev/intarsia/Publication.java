@@ -5,8 +5,9 @@ import java.util.concurrent.Flow;
 import java.util.function.Supplier;
 
 /**
- * Streams as a publisher: every subscriber gets a completion of its own. A virtual thread for each takes the tokens that were asked for; whatever a
- * subscriber does, however long it takes or whatever it throws, concerns that thread alone.
+ * Streams as a publisher: every subscriber gets a completion of its own. A virtual thread for each takes the tokens
+ * that were asked for; whatever a subscriber does, however long it takes or whatever it throws, concerns that thread
+ * alone.
  */
 final class Publication implements Flow.Publisher<Token> {
     private final Supplier<TokenStream> opener;

@@ -1,6 +1,9 @@
 package dev.intarsia;
 
-/** In which order requests that wait are taken, and, backwards, in which order those that run are put back when the KV cache is full. */
+/**
+ * In which order requests that wait are taken, and, backwards, in which order those that run are put back when the KV
+ * cache is full.
+ */
 public enum SchedulingPolicy {
     /** First come, first served. */
     FCFS,

@@ -2,7 +2,10 @@ package dev.intarsia;
 
 import java.util.concurrent.CompletableFuture;
 
-/** A stream as a future. A virtual thread of its own waits and completes it, so that whatever depends on it runs neither on the engine's thread nor holds it up. */
+/**
+ * A stream as a future. A virtual thread of its own waits and completes it, so that whatever depends on it runs
+ * neither on the engine's thread nor holds it up.
+ */
 final class Submission {
     private Submission() {}
 

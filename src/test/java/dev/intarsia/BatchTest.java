@@ -18,7 +18,10 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** What a request is answered does not depend on what else runs, nor on how the scheduler cut it up: 64 requests alone and together. */
+/**
+ * What a request is answered does not depend on what else runs, nor on how the scheduler cut it up: 64 requests alone
+ * and together.
+ */
 @Timeout(300)
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 class BatchTest {
@@ -52,7 +55,9 @@ class BatchTest {
             if (random.nextInt(3) == 0) {
                 params.temperature(0);
             } else {
-                params.temperature(0.5 + 2 * random.nextDouble()).topP(0.5 + random.nextDouble() / 2).topK(random.nextInt(60));
+                params.temperature(0.5 + 2 * random.nextDouble())
+                        .topP(0.5 + random.nextDouble() / 2)
+                        .topK(random.nextInt(60));
                 params.n(random.nextInt(5) == 0 ? 3 : 1).minP(random.nextBoolean() ? 0 : 0.01);
             }
             rest(params, random, prompt);
@@ -67,7 +72,8 @@ class BatchTest {
             params.presencePenalty(random.nextDouble()).frequencyPenalty(random.nextDouble()).repetitionPenalty(1.2);
         }
         if (random.nextInt(4) == 0) {
-            params.logitBias(Map.of(8 + random.nextInt(400), 3.5, 7, -100.0)).badWords(List.of(List.of(prompt.getFirst()), List.of(9, 10)));
+            params.logitBias(Map.of(8 + random.nextInt(400), 3.5, 7, -100.0))
+                    .badWords(List.of(List.of(prompt.getFirst()), List.of(9, 10)));
         }
         if (random.nextInt(6) == 0) {
             params.allowedTokenIds(List.of(2, 50, 51, 52, 53, 400));

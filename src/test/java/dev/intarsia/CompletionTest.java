@@ -9,13 +9,17 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
+import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.api.Timeout;
 
-/** What parameters do to a completion: where it ends, what its text is, how many there are, and what is told of its tokens. */
+/**
+ * What parameters do to a completion: where it ends, what its text is, how many there are, and what is told of its
+ * tokens.
+ */
 @Timeout(120)
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 class CompletionTest {
@@ -71,7 +75,9 @@ class CompletionTest {
             assertThat(cut.text()).isEqualTo(text.substring(0, text.indexOf(stop)));
             assertThat(cut.finishReason()).isEqualTo(FinishReason.STOP);
             assertThat(cut.outputs().getFirst().stopString()).contains(stop);
-            assertThat(all.tokens().subList(0, cut.tokens().size())).as("tokens, with those of the stop string").isEqualTo(cut.tokens());
+            assertThat(all.tokens().subList(0, cut.tokens().size()))
+                    .as("tokens, with those of the stop string")
+                    .isEqualTo(cut.tokens());
             Completion included = streamed(greedy(40).stop(List.of(stop)).includeStopStrInOutput(true).build());
             assertThat(included.text()).isEqualTo(text.substring(0, text.indexOf(stop) + stop.length()));
         }
@@ -158,8 +164,9 @@ class CompletionTest {
         double max = IntStream.range(0, logits.length).mapToDouble(i -> logits[i]).max().orElseThrow();
         double sum = IntStream.range(0, logits.length).mapToDouble(i -> Math.exp(logits[i] - max)).sum();
         assertThat(known.id()).isEqualTo(token);
-        assertThat((double) known.logprob()).isCloseTo(logits[token] - max - Math.log(sum), org.assertj.core.data.Offset.offset(1e-5));
-        assertThat((long) known.rank()).isEqualTo(IntStream.range(0, logits.length).filter(i -> logits[i] >= logits[token]).count());
+        assertThat((double) known.logprob()).isCloseTo(logits[token] - max - Math.log(sum), Offset.offset(1e-5));
+        assertThat((long) known.rank())
+                .isEqualTo(IntStream.range(0, logits.length).filter(i -> logits[i] >= logits[token]).count());
         List<Integer> likeliest = IntStream.range(0, logits.length)
                 .boxed()
                 .sorted(Comparator.<Integer>comparingDouble(i -> -logits[i]).thenComparingInt(i -> i))
@@ -222,7 +229,8 @@ class CompletionTest {
                 sampled(1).logitBias(Map.of(beyond, 1.0)))) {
             assertThatThrownBy(() -> engine.generate(PROMPT, params.build()))
                     .isInstanceOf(IllegalArgumentException.class)
-                    .hasMessageMatching("(allowedTokenIds|stopTokenIds|badWords|logitBias) has " + beyond + ", not in the vocabulary.*");
+                    .hasMessageMatching("(allowedTokenIds|stopTokenIds|badWords|logitBias) has " + beyond
+                            + ", not in the vocabulary.*");
         }
         try (Engine wordless = Engine.open(TestModels.checkpoint("qwen3-tied"))) {
             assertThatThrownBy(() -> wordless.generate(List.of(5), sampled(1).stop(List.of("x")).build()))

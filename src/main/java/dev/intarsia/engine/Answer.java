@@ -10,8 +10,8 @@ import java.util.NoSuchElementException;
 import java.util.function.Consumer;
 
 /**
- * What the caller of a request holds: the thread of the outputs puts tokens and the completion in, the caller takes them out; nobody waits for the caller. Guarded
- * by its own monitor.
+ * What the caller of a request holds: the thread of the outputs puts tokens and the completion in, the caller takes
+ * them out; nobody waits for the caller. Guarded by its own monitor.
  */
 final class Answer implements TokenStream {
     private final Request request;
@@ -66,7 +66,7 @@ final class Answer implements TokenStream {
         return completion == null && failure == null;
     }
 
-    // ------------------------------------------------------------------------------------------------------ for the caller
+    // -------------------------------------------------------------------------------------------------- for the caller
 
     @Override
     public synchronized boolean hasNext() {

@@ -74,7 +74,10 @@ record EngineConfig(
                 graphs.build());
     }
 
-    /** As many as kvCacheBytes hold; else what maxNumSeqs sequences of maxModelLen need, but at most a share of the free memory; at least one such sequence. */
+    /**
+     * As many as kvCacheBytes hold; else what maxNumSeqs sequences of maxModelLen need, but at most a share of the
+     * free memory; at least one such sequence.
+     */
     private static int kvBlocks(EngineOptions options, ModelConfig model, int maxModelLen, long freeMemory) {
         long elementBytes = options.precision() == Precision.BF16 ? 2 : 4;
         long blockBytes = 2 * elementBytes * model.numLayers() * model.numKvHeads() * model.headDim() * KvCache.BLOCK;

@@ -34,14 +34,15 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 
 /**
- * An engine: one platform thread that owns the model and makes every native call, one for what callers get, and the queues through which callers on any thread
- * reach them.
+ * An engine: one platform thread that owns the model and makes every native call, one for what callers get, and the
+ * queues through which callers on any thread reach them.
  */
 public final class EngineCore implements AutoCloseable {
     private static final System.Logger LOG = System.getLogger("dev.intarsia");
     private static final AtomicInteger COUNT = new AtomicInteger();
     private static final long[] NO_ROOT = {0, 0};
     private static final int CANCELLATIONS = 256; // between two steps, so that no number of callers who give up holds up the others
+    private static final int MOST_IDS = 1 << 20; // of one parameter
 
     private final Path origin;
     private final int maxQueued;
@@ -110,12 +111,13 @@ public final class EngineCore implements AutoCloseable {
         model.compilation().events().forEach(event -> LOG.log(System.Logger.Level.INFO, event::toString));
     }
 
-    // ------------------------------------------------------------------------------------------------ the engine's thread
+    // --------------------------------------------------------------------------------------------- the engine's thread
 
     private void serve(WeightSource source, EngineOptions options, CompletableFuture<LoadedModel> loaded) {
         try (LoadedModel opened = LoadedModel.open(source, options)) {
             List<Request> left = List.of();
-            try (Outputs outputs = new Outputs(Thread.currentThread().getName() + "-outputs", tokenizer, new FromOutputs())) {
+            String name = Thread.currentThread().getName() + "-outputs";
+            try (Outputs outputs = new Outputs(name, tokenizer, new FromOutputs())) {
                 loop = opened.loop(meters, outputs::post);
                 loaded.complete(opened);
                 try {
@@ -124,7 +126,8 @@ public final class EngineCore implements AutoCloseable {
                     broken = failure;
                 }
                 closing = true;
-                left = loop.abandon();
+                left = List.copyOf(loop.requests());
+                loop.abandon();
             } finally {
                 left.forEach(this::fail); // who streams has got all that was sampled
             }
@@ -220,7 +223,7 @@ public final class EngineCore implements AutoCloseable {
                 : new EngineClosedException("the engine closed itself after a failure: " + broken, broken);
     }
 
-    // -------------------------------------------------------------------------------------------------------- any thread
+    // ------------------------------------------------------------------------------------------------------ any thread
 
     /**
      * Takes a request in.
@@ -327,7 +330,7 @@ public final class EngineCore implements AutoCloseable {
         checkIds("allowedTokenIds", params.allowedTokenIds());
         checkIds("logitBias", params.logitBias().keySet());
         checkIds("stopTokenIds", params.stopTokenIds());
-        params.badWords().forEach(word -> checkIds("badWords", word));
+        checkIds("badWords", params.badWords().stream().flatMap(List::stream).toList());
         if (tokenizer == null && !params.stop().isEmpty()) {
             throw new IllegalArgumentException("stop is " + params.stop()
                     + ", but there is no text to look for it in: the checkpoint has no tokenizer.json");
@@ -335,6 +338,9 @@ public final class EngineCore implements AutoCloseable {
     }
 
     private void checkIds(String name, Collection<Integer> ids) {
+        if (ids.size() > MOST_IDS) {
+            throw new IllegalArgumentException(name + " has " + ids.size() + " ids; it may have at most " + MOST_IDS);
+        }
         for (int id : ids) {
             if (id >= info.vocabulary()) {
                 throw new IllegalArgumentException(

@@ -1,8 +1,9 @@
 package dev.intarsia.engine;
 
 /**
- * The blocks of the KV cache: how many sequences hold each, and in which order those that nobody holds are used again. A block whose contents can still
- * be found is used last, the longest unused first. Used by the engine's thread; takes and gives without allocating.
+ * The blocks of the KV cache: how many sequences hold each, and in which order those that nobody holds are used again.
+ * A block whose contents can still be found is used last, the longest unused first. Used by the engine's thread; takes
+ * and gives without allocating.
  */
 final class KvBlocks {
     private final int count;

@@ -38,7 +38,10 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
 
-/** A checkpoint on a device: weights laid out, graph compiled, cache and step buffers allocated. Used by the thread that opened it. */
+/**
+ * A checkpoint on a device: weights laid out, graph compiled, cache and step buffers allocated. Used by the thread
+ * that opened it.
+ */
 final class LoadedModel implements AutoCloseable {
     private final List<AutoCloseable> owned = new ArrayList<>();
     private final CompilationTracker tracker = new CompilationTracker();

@@ -14,8 +14,9 @@ import java.util.Optional;
 import java.util.OptionalInt;
 
 /**
- * Turns sampled tokens into what callers get: text, tokens of streams, completions. It has a thread of its own, so that neither the decoding of text nor the
- * waking of callers holds up a step. A stop string is found here; the engine, told of it, ends the sequence, and tokens that it sampled meanwhile are dropped.
+ * Turns sampled tokens into what callers get: text, tokens of streams, completions. It has a thread of its own, so
+ * that neither the decoding of text nor the waking of callers holds up a step. A stop string is found here; the
+ * engine, told of it, ends the sequence, and tokens that it sampled meanwhile are dropped.
  */
 final class Outputs implements AutoCloseable {
     private final Tokenizer tokenizer; // null if there is none
@@ -44,7 +45,10 @@ final class Outputs implements AutoCloseable {
         thread = Thread.ofPlatform().name(name).daemon(true).start(this::run);
     }
 
-    /** Something was published of a sequence. For the engine's thread, as {@link #flush}, which hands all of a step over at once. */
+    /**
+     * Something was published of a sequence. For the engine's thread, as {@link #flush}, which hands all of a step
+     * over at once.
+     */
     void post(Sequence sequence) {
         news.add(sequence);
     }
@@ -93,7 +97,7 @@ final class Outputs implements AutoCloseable {
         }
     }
 
-    // ----------------------------------------------------------------------------------------------------- the outputs' thread
+    // --------------------------------------------------------------------------------------------- the outputs' thread
 
     private void run() {
         for (Sequence next = next(); next != null; next = next()) {

@@ -9,9 +9,10 @@ import java.nio.ByteBuffer;
 import java.util.Arrays;
 
 /**
- * Which blocks hold the keys and values of which tokens. A full block is known by the hash of its parent, which stands for all tokens before it and for
- * the salt, and by its own tokens; both are compared when it is found, so that only two equal parents' hashes, 128 bits with a secret key, could be mixed up.
- * A table of fixed size: nothing is allocated by looking, adding or removing. Used by the engine's thread.
+ * Which blocks hold the keys and values of which tokens. A full block is known by the hash of its parent, which stands
+ * for all tokens before it and for the salt, and by its own tokens; both are compared when it is found, so that only
+ * two equal parents' hashes, 128 bits with a secret key, could be mixed up. A table of fixed size: nothing is
+ * allocated by looking, adding or removing. Used by the engine's thread.
  */
 final class PrefixCache {
     private static final int BLOCK = KvCache.BLOCK;

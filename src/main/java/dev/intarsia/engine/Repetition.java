@@ -7,7 +7,8 @@ final class Repetition {
     private Repetition() {}
 
     /**
-     * Whether the last tokens are one pattern, so many times over. Tokens are compared backwards and only as long as they agree.
+     * Whether the last tokens are one pattern, so many times over. Tokens are compared backwards and only as long as
+     * they agree.
      *
      * @param tokens those at {@code from .. to - 1} are the output
      */

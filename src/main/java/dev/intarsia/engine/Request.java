@@ -5,7 +5,10 @@ import dev.intarsia.TokenLogprobs;
 import java.util.ArrayList;
 import java.util.List;
 
-/** One prompt and its continuations. The engine's thread changes it, once it was submitted; what is final may be read by any. */
+/**
+ * One prompt and its continuations. The engine's thread changes it, once it was submitted; what is final may be read
+ * by any.
+ */
 final class Request {
     /** No deadline. */
     static final long NEVER = Long.MAX_VALUE;
@@ -22,7 +25,7 @@ final class Request {
     final Sequence[] sequences;
     final Answer answer;
 
-    int[] ends = {}; // tokens that end a sequence: stop tokens, and end-of-sequence tokens unless they are to be ignored
+    int[] ends = {}; // tokens that end a sequence: stop tokens, and end-of-sequence tokens unless these are ignored
     boolean held; // all sequences but the first wait until its prompt is in the prefix cache
     boolean started; // its first step was planned
     long start; // of that step, System.nanoTime()

@@ -6,7 +6,10 @@ import dev.intarsia.runtime.Step;
 import java.util.Arrays;
 import java.util.List;
 
-/** The native sampler states of running sequences that need one: penalties, biases, bans. A sequence has a slot while it runs. Used by the engine's thread. */
+/**
+ * The native sampler states of running sequences that need one: penalties, biases, bans. A sequence has a slot while
+ * it runs. Used by the engine's thread.
+ */
 final class Samplers {
     private static final int[] NONE = {};
 

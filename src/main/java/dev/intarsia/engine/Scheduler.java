@@ -8,9 +8,10 @@ import java.util.List;
 import java.util.TreeSet;
 
 /**
- * Decides what each step runs. Sequences that decode come first, one token each; then the prompts that are on their way, in chunks; then those that wait, as far as
- * tokens, sequences and blocks of the cache go. When a sequence that decodes finds no free block, the one that is last in order is put back: its blocks
- * are freed and all of its tokens are computed again later. Used by the engine's thread; a step without arrivals and departures allocates nothing.
+ * Decides what each step runs. Sequences that decode come first, one token each; then the prompts that are on their
+ * way, in chunks; then those that wait, as far as tokens, sequences and blocks of the cache go. When a sequence that
+ * decodes finds no free block, the one that is last in order is put back: its blocks are freed and all of its tokens
+ * are computed again later. Used by the engine's thread; a step without arrivals and departures allocates nothing.
  */
 final class Scheduler {
     private static final int BLOCK = KvCache.BLOCK;
@@ -104,7 +105,7 @@ final class Scheduler {
         return blocks;
     }
 
-    // ------------------------------------------------------------------------------------------------------------ planning
+    // -------------------------------------------------------------------------------------------------------- planning
 
     /** What the next step runs; empty only if there is nothing to run. Valid until the next call. */
     StepPlan schedule() {
@@ -182,7 +183,10 @@ final class Scheduler {
         }
     }
 
-    /** The blocks of the longest prefix that is in the cache, into the sequence's table; at least its last token is left to compute. */
+    /**
+     * The blocks of the longest prefix that is in the cache, into the sequence's table; at least its last token is
+     * left to compute.
+     */
     private int prefix(Sequence sequence) {
         sequence.blockCount = 0;
         if (cache == null || !sequence.readsCache()) {
@@ -200,7 +204,10 @@ final class Scheduler {
         return sequence.blockCount;
     }
 
-    /** Tokens that a sequence may run in this step. Where the logits of the prompt's tokens are wanted too, they need rows. */
+    /**
+     * Tokens that a sequence may run in this step. Where the logits of the prompt's tokens are wanted too, they need
+     * rows.
+     */
     private int chunk(Sequence sequence, int rows) {
         int count = Math.min(sequence.remaining(), limits.tokens() - plan.tokens);
         if (limits.chunk() > 0) {
@@ -262,7 +269,7 @@ final class Scheduler {
         running.add(at, sequence);
     }
 
-    // --------------------------------------------------------------------------------------------------------- after a step
+    // ---------------------------------------------------------------------------------------------------- after a step
 
     /** The planned tokens are in the cache; blocks that became full can be found. */
     void ran() {

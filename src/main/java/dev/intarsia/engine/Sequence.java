@@ -6,8 +6,8 @@ import dev.intarsia.runtime.KvCache;
 import java.util.Arrays;
 
 /**
- * One continuation of a prompt as the engine's thread sees it: its tokens, how many of them are in the KV cache, and where. What was sampled is published to the
- * thread of the outputs by {@link #publish}.
+ * One continuation of a prompt as the engine's thread sees it: its tokens, how many of them are in the KV cache, and
+ * where. What was sampled is published to the thread of the outputs by {@link #publish}.
  */
 final class Sequence {
     /** Where a sequence is. */

@@ -4,7 +4,10 @@ import dev.intarsia.SamplingParams;
 import dev.intarsia.runtime.Step;
 import java.util.Arrays;
 
-/** Writes a planned step into the native step's buffers, block tables only as far as they changed. Allocates nothing. Used by the engine's thread. */
+/**
+ * Writes a planned step into the native step's buffers, block tables only as far as they changed. Allocates nothing.
+ * Used by the engine's thread.
+ */
 final class StepBatch {
     private final Step step;
     private final long[] tables; // the admission (see Sequence) that each block table was written for

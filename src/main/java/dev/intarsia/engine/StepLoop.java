@@ -13,8 +13,9 @@ import java.util.function.IntConsumer;
 import java.util.stream.IntStream;
 
 /**
- * Runs steps over all requests that were added: plans, writes the buffers, runs, and takes what was sampled. A request is started, put back, resumed and ended here.
- * Used by the engine's thread; between arrivals and departures nothing is allocated.
+ * Runs steps over all requests that were added: plans, writes the buffers, runs, and takes what was sampled. A request
+ * is started, put back, resumed and ended here. Used by the engine's thread; between arrivals and departures nothing
+ * is allocated.
  */
 final class StepLoop {
     private final Scheduler scheduler;
@@ -31,7 +32,10 @@ final class StepLoop {
     private IntConsumer logitsReady; // for tests, null if nobody asks
     private Runnable beforeRun; // for tests, null if nobody asks
 
-    /** @param outputs gets every sequence of which something new was published: its end, and its tokens if they are wanted one by one */
+    /**
+     * @param outputs gets every sequence of which something new was published: its end, and its tokens if they are
+     *     wanted one by one
+     */
     StepLoop(
             Scheduler scheduler,
             StepRunner runner,
@@ -65,7 +69,8 @@ final class StepLoop {
 
     private int[] ends(SamplingParams params) {
         IntStream stops = params.stopTokenIds().stream().mapToInt(Integer::intValue);
-        return IntStream.concat(stops, params.ignoreEos() ? IntStream.empty() : Arrays.stream(endTokens)).distinct().toArray();
+        IntStream ends = params.ignoreEos() ? IntStream.empty() : Arrays.stream(endTokens);
+        return IntStream.concat(stops, ends).distinct().toArray();
     }
 
     /** The first sequence's prompt is in the cache, or never will be: the others may come. */
@@ -118,17 +123,15 @@ final class StepLoop {
     }
 
     /** Lets go of every request, of whose ends nobody is told here. */
-    List<Request> abandon() {
-        List<Request> all = List.copyOf(requests);
-        requests.clear();
-        for (Request request : all) {
+    void abandon() {
+        for (Request request : requests) {
             for (Sequence sequence : request.sequences) {
                 scheduler.end(sequence); // its sampler state ends with the step
             }
             meters.waitingRequests.getAndAdd(request.started ? 0 : -1);
         }
+        requests.clear();
         gauge();
-        return all;
     }
 
     /** Ends requests whose deadline has passed. */

@@ -2,7 +2,10 @@ package dev.intarsia.engine;
 
 import java.util.Arrays;
 
-/** What one step runs: sequences and how many tokens of each, from the first that is not in the cache. Reused from step to step. */
+/**
+ * What one step runs: sequences and how many tokens of each, from the first that is not in the cache. Reused from step
+ * to step.
+ */
 final class StepPlan {
     final Sequence[] sequences;
     final int[] counts;

@@ -3,7 +3,8 @@ package dev.intarsia.engine;
 import java.util.List;
 
 /**
- * Finds stop strings in a text that comes piece by piece. Of all that it was given it passes on what no stop string can begin in. Used by one thread.
+ * Finds stop strings in a text that comes piece by piece. Of all that it was given it passes on what no stop string
+ * can begin in. Used by one thread.
  */
 final class StopStrings {
     private final List<String> stops;
@@ -22,8 +23,8 @@ final class StopStrings {
     }
 
     /**
-     * The text that is certain now. Where a stop string ends in the piece, it is what comes before the one that begins first (of those the longest), and that one
-     * itself if it is to be included.
+     * The text that is certain now. Where a stop string ends in the piece, it is what comes before the one that begins
+     * first (of those the longest), and that one itself if it is to be included.
      *
      * @param counts whether a stop string may end in this piece
      */

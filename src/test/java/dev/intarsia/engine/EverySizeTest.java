@@ -24,7 +24,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** Every size of step in every graph mode: it reaches a recording or a stated NONE, and its bits are those of any other way. */
+/**
+ * Every size of step in every graph mode: it reaches a recording or a stated NONE, and its bits are those of any other
+ * way.
+ */
 class EverySizeTest {
     private static final int MAX_TOKENS = 200;
     private static final List<List<Integer>> CAPTURES = List.of(List.of(), List.of(5, 33, 100, 190));

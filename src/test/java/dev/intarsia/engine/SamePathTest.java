@@ -25,8 +25,8 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * The same bits, whatever the path: the logits of every step are equal bit for bit however the model was compiled, on any number
- * of threads, in every instruction-set tier.
+ * The same bits, whatever the path: the logits of every step are equal bit for bit however the model was compiled, on
+ * any number of threads, in every instruction-set tier.
  */
 class SamePathTest {
     /** Longer than 64, so that a range split at 64 is crossed and attention has more than one key block. */

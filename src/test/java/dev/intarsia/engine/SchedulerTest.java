@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.intarsia.SamplingParams;
 import dev.intarsia.SchedulingPolicy;
+import dev.intarsia.TokenLogprobs;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
@@ -251,6 +252,25 @@ class SchedulerTest {
     }
 
     @Test
+    void aPromptWhoseTokensAreScoredTakesNoMoreRowsThanThereAre() {
+        Scheduler scheduler = scheduler(100, 4, 0, 64);
+        SimulatedCache cache = new SimulatedCache(scheduler);
+        SamplingParams scoring = PARAMS.toBuilder().promptLogprobs(0).build();
+        Sequence scored = Runs.request(tokens(10, 100), scoring).sequences[0];
+        scheduler.add(scored);
+        Sequence other = add(scheduler, tokens(10, 200));
+        for (int done : new int[] {0, 4}) {
+            assertThat(counts(cache.step(), scored, other)).containsExactly(4, 0);
+            for (int i = 0; i < 4; i++) {
+                scored.request.promptLogprobs.add(new TokenLogprobs(101 + done + i, 0, 1, List.of()));
+            }
+        }
+        assertThat(counts(cache.step(), scored, other)).containsExactly(2, 10);
+        scored.request.promptLogprobs.add(new TokenLogprobs(109, 0, 1, List.of()));
+        assertThat(counts(cache.step(), scored, other)).containsExactly(1, 1);
+    }
+
+    @Test
     void limitsThatCannotHoldAreRefused() {
         assertThatThrownBy(() -> new Scheduler.Limits(4, 5, 0, SchedulingPolicy.FCFS)).hasMessageContaining("sequences is 5");
     }
@@ -291,7 +311,9 @@ class SchedulerTest {
             Set<Sequence> planned = new HashSet<>(Arrays.asList(plan.sequences).subList(0, plan.size));
             assertThat(planned).hasSize(plan.size);
             for (Sequence sequence : decoding) {
-                assertThat(planned.contains(sequence) || sequence.state != Sequence.State.RUNNING).as("no decode is left out").isTrue();
+                assertThat(planned.contains(sequence) || sequence.state != Sequence.State.RUNNING)
+                        .as("no decode is left out")
+                        .isTrue();
             }
             for (int i = 0; i < plan.size; i++) {
                 assertThat(plan.counts[i]).isBetween(1, chunk == 0 ? tokens : chunk);

@@ -6,8 +6,9 @@ import dev.intarsia.runtime.KvCache;
 import java.util.Arrays;
 
 /**
- * A scheduler run without a model. What the KV cache would hold is a number for each position that stands for all tokens up to it and for the salt; each planned
- * token writes its number, and every number before it must be that of its own sequence, as attention would read it.
+ * A scheduler run without a model. What the KV cache would hold is a number for each position that stands for all
+ * tokens up to it and for the salt; each planned token writes its number, and every number before it must be that of
+ * its own sequence, as attention would read it.
  */
 final class SimulatedCache {
     private final Scheduler scheduler;
@@ -27,7 +28,9 @@ final class SimulatedCache {
             for (int position = 0; position < sequence.computed + plan.counts[i]; position++) {
                 prefix = 31 * prefix + 1 + sequence.tokens[position];
                 if (position < sequence.computed) {
-                    assertThat(contents[sequence.cacheSlot(position)]).as("what %d reads at %d", i, position).isEqualTo(prefix);
+                    assertThat(contents[sequence.cacheSlot(position)])
+                            .as("what %d reads at %d", i, position)
+                            .isEqualTo(prefix);
                 } else {
                     contents[sequence.cacheSlot(position)] = prefix;
                 }

@@ -28,8 +28,9 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /**
- * Two hundred callers at once, which cancel, drop, interrupt, set deadlines and find the queue full, on too small a KV cache: every answer is that of the request alone, or
- * the beginning of it, nothing is lost or left behind, and the counters agree with what the callers saw.
+ * Two hundred callers at once, which cancel, drop, interrupt, set deadlines and find the queue full, on too small a KV
+ * cache: every answer is that of the request alone, or the beginning of it, nothing is lost or left behind, and the
+ * counters agree with what the callers saw.
  */
 class SoakTest {
     private static final int CALLERS = 200;
@@ -99,8 +100,8 @@ class SoakTest {
 
     /** Requests of many kinds, and what each is answered when nothing else runs. */
     private void prepare(Engine engine) {
-        String text = "It was a dark and stormy night; the rain fell in torrents, except at occasional intervals, when it was checked by a "
-                + "violent gust of wind which swept up the streets, rattling along the house-tops.";
+        String text = "It was a dark and stormy night; the rain fell in torrents, except at occasional intervals, "
+                + "when it was checked by a violent gust of wind which swept up the streets, rattling along the house-tops.";
         Random random = new Random(99);
         for (int i = 0; i < KINDS; i++) {
             SamplingParams.Builder params = SamplingParams.builder()
@@ -217,7 +218,7 @@ class SoakTest {
                 ended = true;
                 end = output.finishReason();
                 assertThat(all.tokens().subList(0, output.tokens().size())).isEqualTo(output.tokens());
-                // An incomplete character or the beginning of a stop string, given out since nothing follows, may differ at the end.
+                // What was held back, such as an incomplete character, is given out at the end, and may differ there.
                 int certain = Math.max(0, output.text().length() - 5);
                 assertThat(all.text() + " the,in").startsWith(output.text().substring(0, certain));
             } else {
@@ -253,7 +254,13 @@ class SoakTest {
         assertThat(stats.stepSeconds().count()).isEqualTo(stats.steps());
         System.out.printf(
                 "%d accepted, %d rejected; %d finished, %d cancelled, %d expired; %d steps, %d preemptions%n",
-                stats.accepted(), stats.rejected(), stats.finished(), stats.cancelled(), stats.expired(), stats.steps(), stats.preemptions());
+                stats.accepted(),
+                stats.rejected(),
+                stats.finished(),
+                stats.cancelled(),
+                stats.expired(),
+                stats.steps(),
+                stats.preemptions());
     }
 
     private static void watch(List<Footprint> into, long millis) throws InterruptedException {
