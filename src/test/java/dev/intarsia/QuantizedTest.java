@@ -23,6 +23,10 @@ import org.junit.jupiter.params.provider.EnumSource;
 class QuantizedTest {
     private static final List<Integer> PROMPT = List.of(5, 17, 300, 42, 7, 99, 256, 1, 2, 3);
 
+    /** Measured 0.0059 and 0.030; half as much again is allowed. */
+    private static final double INT8_ERROR = 0.009;
+    private static final double INT4_ERROR = 0.045;
+
     @TempDir
     Path scratch;
 
@@ -48,10 +52,6 @@ class QuantizedTest {
         assertThat(int8).isBetween(0.001, INT8_ERROR);
         assertThat(int4).isBetween(int8 * 2, INT4_ERROR);
     }
-
-    /** Measured: see the assertions' messages. Half as much again is allowed. */
-    private static final double INT8_ERROR = 0.03;
-    private static final double INT4_ERROR = 0.3;
 
     @ParameterizedTest
     @EnumSource(names = {"INT8", "INT4"})
