@@ -10,7 +10,7 @@ namespace {
 template <class V> struct Ints;
 
 template <> struct Ints<Avx512Vec> {
-    static constexpr int kSumsInt8 = 24;
+    static constexpr int kSumsInt8 = 12; // of more, gcc 12 keeps some in memory
     static constexpr int kSumsInt4 = 12; // beside as many of f32
 
     __m512i v;

@@ -11,6 +11,15 @@
 namespace intarsia::cpu {
 namespace {
 
+constexpr uint32_t kGroup = 4; // tiles
+
+// Few rows wait for memory: while a group of tiles is worked on, the next comes to the second-level cache.
+template <int R> INTARSIA_INLINE void fetch(const uint8_t *from) {
+    if constexpr (R <= 4) {
+        __builtin_prefetch(from, 0, 2);
+    }
+}
+
 // Products of R rows and T tiles, as f32 with all scales applied.
 template <class V, Storage S, int R, int T> struct QuantizedDots;
 
@@ -27,9 +36,13 @@ template <class V, int R, int T> struct QuantizedDots<V, Storage::INT8, R, T> {
             unroll<T>([&](auto t) { total[r.value][t.value] = I::start_int8(sums[r.value][groups]); });
         });
         const uint32_t quads = (k + 3) / 4;
+        const uint64_t ahead = kGroup * tile_bytes(k, Storage::INT8);
         for (uint64_t quad = 0; quad < quads; ++quad) {
             typename I::Weights weight[T];
-            unroll<T>([&](auto t) { weight[t.value] = I::load_int8(w[t.value] + quad * 64); });
+            unroll<T>([&](auto t) {
+                weight[t.value] = I::load_int8(w[t.value] + quad * 64);
+                fetch<R>(w[t.value] + quad * 64 + ahead);
+            });
             unroll<R>([&](auto r) {
                 const typename I::Inputs in = I::inputs(x[r.value] + quad * 4);
                 unroll<T>([&](auto t) {
@@ -53,6 +66,7 @@ template <class V, int R, int T> struct QuantizedDots<V, Storage::INT4, R, T> {
     INTARSIA_BLOCK static void run(const int8_t *const *x, const int32_t *const *sums, const uint8_t *const *tiles,
                                    uint32_t k, V (*out)[T]) {
         const uint32_t groups = padded(k) / kScaled;
+        const uint64_t ahead = kGroup * tile_bytes(k, Storage::INT4);
         V total[R][T];
         unroll<R>([&](auto r) { unroll<T>([&](auto t) { total[r.value][t.value] = V::all(0); }); });
         for (uint64_t group = 0; group < groups; ++group) {
@@ -67,6 +81,7 @@ template <class V, int R, int T> struct QuantizedDots<V, Storage::INT4, R, T> {
                 typename I::Weights low[T], high[T];
                 unroll<T>([&](auto t) {
                     I::load_int4(tiles[t.value] + first + i.value * 64, low[t.value], high[t.value]);
+                    fetch<R>(tiles[t.value] + first + i.value * 64 + ahead);
                 });
                 unroll<R>([&](auto r) {
                     const int8_t *from = x[r.value] + group * kScaled + i.value * 8;
@@ -79,6 +94,7 @@ template <class V, int R, int T> struct QuantizedDots<V, Storage::INT4, R, T> {
             });
             unroll<T>([&](auto t) {
                 const V scale = I::widen(tiles[t.value] + step + group % 2 * 32);
+                fetch<R>(tiles[t.value] + step + ahead);
                 unroll<R>([&](auto r) {
                     total[r.value][t.value] =
                         V::fma(sum[r.value][t.value].floats(), scale, total[r.value][t.value]);
@@ -106,7 +122,6 @@ public:
     }
 
 private:
-    static constexpr uint32_t kGroup = 4; // tiles
     static constexpr uint32_t kRows = 96; // cut into equal register blocks
     static constexpr int kSums = S == Storage::INT8 ? Ints<V>::kSumsInt8 : Ints<V>::kSumsInt4;
     static constexpr int kMostRows = kSums < 6 ? kSums : 6;
