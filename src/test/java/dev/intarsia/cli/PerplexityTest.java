@@ -8,7 +8,6 @@ import dev.intarsia.Quantize;
 import dev.intarsia.TestModels;
 import java.io.IOException;
 import java.nio.file.Files;
-import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 
 /** What quantizing costs in quality: the perplexity of a text that the shipped model was not trained on. */
@@ -16,7 +15,7 @@ class PerplexityTest {
     private static double perplexity(Quantize format) throws IOException {
         try (Engine engine = Engine.open(
                 TestModels.holmes(), EngineOptions.builder().quantize(format).maxNumSeqs(1).build())) {
-            String text = Files.readString(Path.of("src/test/resources/text/held.txt"));
+            String text = Files.readString(TestModels.resource("/text/held.txt"));
             return PerplexityCommand.Perplexity.of(engine, engine.encode(text), 256, done -> {}).value();
         }
     }
