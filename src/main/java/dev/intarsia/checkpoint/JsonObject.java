@@ -159,6 +159,11 @@ public final class JsonObject {
         node.retain(keys);
     }
 
+    /** Puts a text in place of a value, for readers that pass the document on. */
+    public void replace(String key, String text) {
+        node.put(key, text);
+    }
+
     /** The failure of a key whose value is not what it must be. */
     public CheckpointException wrong(String key, String expected) {
         return wrong(key, require(key), expected);

@@ -259,6 +259,7 @@ final class TokenizerFile {
         if (!complaint.isEmpty()) {
             throw pattern.wrong("Regex", "safe to run, but it " + complaint);
         }
+        pattern.replace("Regex", PatternCheck.linear(regex.get()));
     }
 
     private static void requireText(JsonObject part, String key, int maxCharacters) {

@@ -99,7 +99,8 @@ final class TokenizerFiles {
 
     /** A regular expression of any shape, in JSON. */
     static String pattern(RandomGenerator random) {
-        return WeightsFile.JSON.writeValueAsString(alternatives(random, 0));
+        return WeightsFile.JSON.writeValueAsString(
+                random.nextInt(3) == 0 ? RunPatterns.any(random) : alternatives(random, 0));
     }
 
     private static String alternatives(RandomGenerator random, int depth) {
@@ -127,7 +128,8 @@ final class TokenizerFiles {
     static String text(RandomGenerator random) {
         return switch (random.nextInt(6)) {
             case 0 -> Hostile.pick(List.of("a", " ", "ab", "1", "\n", "é", "日", "!", "\r\n", "a ", "<s>"), random)
-                    .repeat(1 << random.nextInt(12)) + Hostile.pick(List.of("", "b", "x", " ", "!"), random);
+                    .repeat(1 << random.nextInt(random.nextInt(8) == 0 ? 17 : 12))
+                    + Hostile.pick(List.of("", "b", "x", " ", "!"), random);
             case 1 -> random.ints(random.nextInt(100), 0, Character.MAX_CODE_POINT + 1)
                     .collect(StringBuilder::new, StringBuilder::appendCodePoint, StringBuilder::append)
                     .toString();

@@ -2,6 +2,7 @@ package dev.intarsia.text;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -26,7 +27,8 @@ class PatternCheckTest {
                 + "'re|'ve|'m|'ll|'d)?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
         "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+|"
                 + " ?[\\p{P}\\p{S}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
-        "[\\p{Han}]+|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{M}&&[^\\p{Han}]]*[\\p{Ll}\\p{M}&&[^\\p{Han}]]+(?i:'s|'t)?|\\s+",
+        "[\\p{Han}]+|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{M}&&[^\\p{Han}]]*[\\p{Ll}\\p{M}&&[^\\p{Han}]]+(?i:'s|'t)?|"
+                + "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{M}&&[^\\p{Han}]]+[\\p{Ll}\\p{M}&&[^\\p{Han}]]*(?i:'s|'t)?|\\s+",
         "[一-龥ࠀ-一가-\\uD7FF]+", "\\s?[A-Za-zµÀ-ÖØ-öø-ƺ]+", "\\s+$", "[\\r\\n]", "\\d{1,3}(?=(?:\\d{3}){0,1}\\b)",
         " ?[^(\\s|[.,!?…。，、।۔،])]+", "▁", "\\x{4E00}+?", "(?<=a)b", "a{3}", "\\x41\\u0042", "😀|\\{"
     })
@@ -71,6 +73,7 @@ class PatternCheckTest {
         "a{b; no repeat",
         "a{,3}; no repeat",
         "a{99999}; no repeat",
+        "a{17,}|b; more than 16 times",
         "(a; unmatched (",
         "a); unmatched )",
         "[a; not closed",
@@ -83,6 +86,47 @@ class PatternCheckTest {
     })
     void unsafePatternsAreRefused(String pattern, String complaint) {
         assertThat(PatternCheck.complaint(pattern)).contains(complaint);
+    }
+
+    /** Each of these goes over a long run from each of its characters. */
+    @ParameterizedTest
+    @ValueSource(strings = {
+        "a+b|.", "[^\\s]+x|\\s+", "\\s+(?!\\s)x|.", "a+b", "\\s+$|.", "a*b|.", "a{2,}b|.", "a+\\b|.", "a+(?=b)|.",
+        "\\p{N}+,|\\p{N}", "a+bc*|.", "a+b?c|a", ".a+b|.", "a+b|a|a+", "a+b|a+?|a+", "a+b|a+?(?=a)|a+", "a+b|ca+",
+        "a+b|a+c", "a+b|aa+", "a+b|a{2,}", "a+b|a+|a+c", "a+|a+b", "a+b|a{1,17}", "a+b|[a]+", "(?<!b)a+b|.",
+        "(?=a)a+b|.", "..(?<!a)a+b|.", "[AB]*[ab]+|[ab]+[AB]*"
+    })
+    void runsGoneOverAgainAreRefused(String pattern) {
+        assertThat(PatternCheck.complaint(pattern)).contains("sure to take the same run");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {
+        "a+b|a+", "a*b|a+|.", "a+b|a+(?!b)|a+c|a{1,}", ".?a+b|.?a+c*", "(?:b)|a+(?=b)|a+", "(?<!a)a+b|.",
+        "[AB]*[ab]+|[AB]+[ab]*", "a+b?", "a+?", "a{2,}"
+    })
+    void runsTakenAtOncePass(String pattern) {
+        assertThat(PatternCheck.complaint(pattern)).isEmpty();
+    }
+
+    /** The library's matches of the two are compared through Java's, on all short texts of four characters. */
+    @Test
+    void spaceBeforeTheEndOfALineHasTheSameMatches() {
+        Pattern original = Pattern.compile("\\s+$", Pattern.MULTILINE);
+        Pattern linear = Pattern.compile(PatternCheck.linear("\\s+$"), Pattern.MULTILINE);
+        assertThat(linear.pattern()).isNotEqualTo(original.pattern());
+        for (int code = 0; code < 1 << 16; code++) {
+            StringBuilder text = new StringBuilder();
+            for (int rest = code | 1 << 16; rest > 1; rest >>= 2) {
+                text.append(" \n\tx".charAt(rest & 3));
+            }
+            assertThat(spans(linear, text)).isEqualTo(spans(original, text));
+        }
+        assertThat(PatternCheck.linear("\\s+")).isEqualTo("\\s+");
+    }
+
+    private static String spans(Pattern pattern, CharSequence text) {
+        return pattern.matcher(text).results().map(match -> match.start() + "-" + match.end()).toList().toString();
     }
 
     @Test
