@@ -67,7 +67,7 @@ final class CompileOptions {
     private Integers captureSizes;
 
     @Option(names = "--max-num-seqs", paramLabel = "N",
-            description = "Most sequences of one step. Default: 1 where one sequence runs, 64 for inspect.")
+            description = "Most sequences of one step. Default: 1 where one sequence runs, else 64.")
     private Integer maxNumSeqs;
 
     @Option(names = "--threads", paramLabel = "N",

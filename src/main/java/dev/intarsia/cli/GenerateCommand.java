@@ -93,7 +93,7 @@ final class GenerateCommand implements Callable<Integer> {
     }
 
     EngineOptions engineOptions() {
-        return compile.forOneSequence();
+        return sampling.wantsRows() ? compile.toEngineOptions(EngineOptions.builder()) : compile.forOneSequence();
     }
 
     SamplingParams samplingParams(SamplingParams defaults) {
@@ -113,10 +113,10 @@ final class GenerateCommand implements Callable<Integer> {
             try (TokenStream stream =
                     text == null ? engine.stream(tokens.values(), params) : engine.stream(text, params)) {
                 host.interruption().stopWith(stream::close);
-                completion = json ? stream.completion() : show(stream, asText);
+                completion = json ? stream.completion() : show(stream, params.n(), asText);
             }
             if (json) {
-                host.out().println(toJson(completion, load, explain ? engine.inspect() : null));
+                host.out().println(CompletionForms.json(completion, load, explain ? engine.inspect() : null));
             }
             if (stats) {
                 report(completion, load);
@@ -131,9 +131,21 @@ final class GenerateCommand implements Callable<Integer> {
         }
     }
 
-    /** Prints tokens as they come, and at the end what text was held back, as an incomplete character is. */
-    private Completion show(TokenStream stream, boolean asText) {
+    private Completion show(TokenStream stream, int outputs, boolean asText) {
         Output out = host.out();
+        Completion completion;
+        if (outputs == 1) {
+            completion = shown(stream, asText, out);
+        } else {
+            completion = stream.completion();
+            CompletionForms.texts(completion, asText, out);
+        }
+        CompletionForms.logprobs(completion, out);
+        return completion;
+    }
+
+    /** Prints tokens as they come, and at the end what text was held back, as an incomplete character is. */
+    private static Completion shown(TokenStream stream, boolean asText, Output out) {
         int shown = 0;
         while (stream.hasNext()) {
             Token token = stream.next();
@@ -146,43 +158,18 @@ final class GenerateCommand implements Callable<Integer> {
         return completion;
     }
 
-    /** @param used null where no explanation was asked for */
-    private static String toJson(Completion completion, Duration load, ModelReport used) {
-        return Json.object(json -> {
-            Json.integers(json, "tokens", completion.tokens());
-            json.writeStringProperty("text", completion.text());
-            json.writeStringProperty("finish_reason", completion.finishReason().name().toLowerCase(Locale.ROOT));
-            Json.integers(json, "prompt_tokens", completion.promptTokens());
-            json.writeObjectPropertyStart("timings");
-            json.writeNumberProperty("load_ms", millis(load));
-            json.writeNumberProperty("queued_ms", millis(completion.timings().queued()));
-            json.writeNumberProperty("first_token_ms", millis(completion.timings().firstToken()));
-            json.writeNumberProperty("decode_ms", millis(completion.timings().decode()));
-            json.writeNumberProperty(
-                    "decode_tokens_per_second", completion.timings().decodeRate(completion.tokens().size()));
-            json.writeEndObject();
-            if (used != null) {
-                Explanation.write(json, used);
-            }
-        });
-    }
-
     private void report(Completion completion, Duration load) {
         Completion.Timings timings = completion.timings();
         int count = completion.tokens().size();
         host.err().printf(
                 Locale.ROOT,
                 "load %.1f ms, prompt of %d tokens %.1f ms, %d tokens at %.1f tokens/s, finish reason %s%n",
-                millis(load),
+                CompletionForms.millis(load),
                 completion.promptTokens().size(),
-                millis(timings.firstToken()),
+                CompletionForms.millis(timings.firstToken()),
                 count,
                 timings.decodeRate(count),
                 completion.finishReason().name().toLowerCase(Locale.ROOT));
         host.err().flush();
-    }
-
-    private static double millis(Duration duration) {
-        return duration.toNanos() / 1e6;
     }
 }

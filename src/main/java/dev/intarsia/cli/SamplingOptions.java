@@ -10,6 +10,11 @@ import picocli.CommandLine.Option;
 /** How tokens are chosen; whatever is not given is as the checkpoint asks for it. */
 final class SamplingOptions {
 
+    @Option(names = "--n", paramLabel = "N",
+            description = "So many continuations of the prompt, each printed at the end, after a line with its number; "
+                    + "not with temperature 0. Default: 1.")
+    private Integer n;
+
     @Option(names = "--max-tokens", paramLabel = "N", description = "Most tokens to generate. Default: 128.")
     private Integer maxTokens;
 
@@ -77,6 +82,15 @@ final class SamplingOptions {
             description = "End where the last MIN to MAX tokens came COUNT times in a row. Default: never.")
     private Integers repetitionDetection;
 
+    @Option(names = "--logprobs", paramLabel = "K",
+            description = "Print the log-probability and rank of each token, and the K likeliest, 0 <= K <= 20. "
+                    + "Default: none.")
+    private Integer logprobs;
+
+    @Option(names = "--prompt-logprobs", paramLabel = "K",
+            description = "The same of the tokens of the prompt but the first.")
+    private Integer promptLogprobs;
+
     @Option(names = "--seed", paramLabel = "S",
             description = "The same seed gives the same text. Default: a fresh one each time.")
     private Long seed;
@@ -91,6 +105,9 @@ final class SamplingOptions {
      */
     SamplingParams over(SamplingParams defaults) {
         SamplingParams.Builder params = defaults.toBuilder();
+        Optional.ofNullable(n).ifPresent(params::n);
+        Optional.ofNullable(logprobs).ifPresent(params::logprobs);
+        Optional.ofNullable(promptLogprobs).ifPresent(params::promptLogprobs);
         Optional.ofNullable(maxTokens).ifPresent(params::maxTokens);
         Optional.ofNullable(temperature).ifPresent(params::temperature);
         Optional.ofNullable(topP).ifPresent(params::topP);
@@ -118,6 +135,11 @@ final class SamplingOptions {
             params.skipSpecialTokens(false);
         }
         return params.build();
+    }
+
+    /** Whether a step has use for more rows than that of one sequence. */
+    boolean wantsRows() {
+        return n != null && n > 1 || promptLogprobs != null;
     }
 
     private static RepetitionDetection detection(Integers given) {

@@ -2,15 +2,18 @@ package dev.intarsia.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.intarsia.Completion;
 import dev.intarsia.Engine;
 import dev.intarsia.EngineOptions;
 import dev.intarsia.TestModels;
+import dev.intarsia.TokenLogprobs;
 import dev.intarsia.runtime.Precision;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -72,6 +75,49 @@ class EndToEndTest {
         assertThat(timings.get("first_token_ms").asDouble()).isPositive();
         assertThat(timings.get("decode_ms").asDouble()).isPositive();
         assertThat(timings.get("decode_tokens_per_second").asDouble()).isPositive();
+    }
+
+    @Test
+    void manyOutputsAndLogprobsAreThoseOfTheEngine() {
+        String[] options = {"--model", HOLMES, "--seed", "3", "--n", "2", "--temperature", "1", "--max-tokens", "4",
+                "--logprobs", "1", "--prompt-logprobs", "0", "Holmes said"};
+        Completion expected;
+        try (Engine engine = Engine.open(Path.of(HOLMES))) {
+            expected = engine.generate("Holmes said", engine.defaultSamplingParams().toBuilder()
+                    .seed(3).n(2).temperature(1).maxTokens(4).logprobs(1).promptLogprobs(0).build());
+        }
+        List<String> arguments = new ArrayList<>(List.of(options));
+        arguments.add(0, "--json");
+        JsonNode json = generate(new Shell(), arguments.toArray(String[]::new)).json();
+        Shell.Result text = generate(new Shell(), options);
+        assertThat(text.exit()).isZero();
+        assertThat(json.get("outputs").size()).isEqualTo(2);
+        assertThat(json.get("text")).isEqualTo(json.get("outputs").get(0).get("text"));
+        assertThat(json.get("prompt_logprobs").size()).isEqualTo(json.get("prompt_tokens").size() - 1);
+        StringBuilder lines = new StringBuilder();
+        for (int i = 0; i < 2; i++) {
+            Completion.Output output = expected.outputs().get(i);
+            JsonNode shown = json.get("outputs").get(i);
+            assertThat(integers(shown.get("tokens"))).isEqualTo(output.tokens());
+            assertThat(shown.get("text").asString()).isEqualTo(output.text());
+            for (int token = 0; token < output.tokens().size(); token++) {
+                JsonNode known = shown.get("logprobs").get(token);
+                TokenLogprobs told = output.logprobs().get(token);
+                assertThat(known.get("id").asInt()).isEqualTo(told.id());
+                assertThat((float) known.get("logprob").asDouble()).isEqualTo(told.logprob());
+                assertThat(known.get("rank").asInt()).isEqualTo(told.rank());
+                assertThat(known.get("top").get(0).get("id").asInt()).isEqualTo(told.top().getFirst().id());
+                assertThat(text.out()).contains(String.format(Locale.ROOT, "[%d] token %d: id %d, logprob %.4f, rank %d; likeliest %d %.4f%n",
+                        i, token, told.id(), told.logprob(), told.rank(), told.top().getFirst().id(), told.top().getFirst().logprob()));
+            }
+            lines.append("[").append(i).append("]\n").append(output.text()).append("\n");
+        }
+        assertThat(text.out()).startsWith(lines.toString());
+        for (int i = 0; i < expected.promptLogprobs().size(); i++) {
+            TokenLogprobs told = expected.promptLogprobs().get(i);
+            assertThat(text.out()).contains(String.format(
+                    Locale.ROOT, "prompt token %d: id %d, logprob %.4f, rank %d%n", i + 1, told.id(), told.logprob(), told.rank()));
+        }
     }
 
     @Test

@@ -84,6 +84,9 @@ class OptionsTest {
         return Stream.of(
                 sampling("", params -> params),
                 sampling("--max-tokens 7", params -> params.maxTokens(7)),
+                sampling("--n 3", params -> params.n(3)),
+                sampling("--logprobs 0", params -> params.logprobs(0)),
+                sampling("--prompt-logprobs 20", params -> params.promptLogprobs(20)),
                 sampling("--temperature 0", params -> params.temperature(0)),
                 sampling("--temperature 0.25", params -> params.temperature(0.25)),
                 sampling("--top-p 0.5", params -> params.topP(0.5)),

@@ -29,6 +29,10 @@ class UsageTest {
             generate --top 1 a                      | unknown option --top (did you mean --top-
             generate --seed 1 --seed 2 a            | '--seed'
             generate --seed one a                   | '--seed'
+            generate --n 0 a                        | --n is 0, not in 1..16384
+            generate --n 2 --temperature 0 a        | --n is 2; it must be 1 with temperature 0
+            generate --logprobs 21 a                | --logprobs is 21, not in 0..20
+            generate --prompt-logprobs -1 a         | --prompt-logprobs is -1, not in 0..20
             generate --max-tokens 99999999999 a     | '--max-tokens'
             generate --max-tokens 0 a               | --max-tokens is 0; it must be >= 1
             generate --temperature -0.5 a           | --temperature is -0.5
