@@ -302,7 +302,7 @@ TEST(Device, AgreesWithTheKernelAboutTheTiers) {
         expected = "avx512 " + expected;
 #endif
     const std::string best = build_tiers().front().kernels->tier;
-    if (expected.find("avx512") == 0 && best == "amx" && has("amx_tile") && has("amx_bf16") &&
+    if (expected.find("avx512") == 0 && best == "amx" && has("amx_tile") && has("amx_bf16") && has("amx_int8") &&
         refusals(build_tiers()).empty())
         expected = "amx " + expected;
     EXPECT_EQ(supported_tiers(), expected);

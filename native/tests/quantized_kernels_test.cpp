@@ -1,11 +1,13 @@
 // Kernels over INT8 and INT4 matrices and INT8 rows against plain integer loops: the same bits in every tier, whatever the shares.
 #include <sstream>
+#include <utility>
 
 #include <gtest/gtest.h>
 
 #include "guarded.h"
 #include "quantized_reference.h"
 #include "tiers.h"
+#include "tiles_emulated.h"
 
 namespace intarsia {
 namespace {
@@ -133,7 +135,7 @@ constexpr uint32_t kWidths[] = {1, 3, 4, 5, 16, 31, 32, 33, 63, 64, 65, 100, 257
 TEST_P(QuantizedKernels, EveryNumberOfRows) {
     uint32_t seed = 0;
     for (const bool four : {false, true}) {
-        for (const uint32_t n : {1u, 2u, 3u, 4u, 5u, 6u, 7u, 8u, 11u, 12u, 13u, 31u, 95u, 96u, 97u, 131u}) {
+        for (const uint32_t n : {1u, 2u, 3u, 4u, 5u, 6u, 7u, 8u, 9u, 11u, 12u, 13u, 16u, 17u, 31u, 32u, 95u, 96u, 97u, 131u}) {
             Problem problem({n, 67, {100}, Epilogue::STORE, false, four}, ++seed);
             for (const uint32_t shares : test::kShares) {
                 problem.check(kernels(), shares);
@@ -148,9 +150,11 @@ TEST_P(QuantizedKernels, EveryWidth) {
         for (const uint32_t k : kWidths) {
             for (const uint32_t outputs : kWidths) {
                 ++seed;
-                Problem problem({1 + seed % 7, k, {outputs}, Epilogue::STORE, seed % 2 == 0, four}, seed);
-                problem.check(kernels(), 1);
-                problem.check(kernels(), 3);
+                for (const uint32_t n : {1 + seed % 7, 9 + seed % 25}) {
+                    Problem problem({n, k, {outputs}, Epilogue::STORE, seed % 2 == 0, four}, seed);
+                    problem.check(kernels(), 1);
+                    problem.check(kernels(), 3);
+                }
             }
         }
     }
@@ -185,22 +189,42 @@ TEST_P(QuantizedKernels, LargestSums) {
     for (const bool four : {false, true}) {
         Problem({2, cpu::kMostInputs, {3}, Epilogue::STORE, false, four, true}, 900).check(kernels(), 1);
         Problem({1, cpu::kMostInputs, {17}, Epilogue::STORE, false, four, true}, 901).check(kernels(), 2);
+        Problem({9, cpu::kMostInputs, {3}, Epilogue::STORE, false, four, true}, 902).check(kernels(), 1);
     }
-    // All of one sign.
+    // All of one sign, by vectors and where there are any by tile registers.
     const uint32_t k = cpu::kMostInputs;
-    for (const int sign : {1, -1}) {
+    for (const auto &[n, sign] : {std::pair{1u, 1}, {1u, -1}, {9u, 1}, {9u, -1}}) {
         const Quantized w{1, k, false, std::vector<int>(k, 127 * sign), {1.0f}, {}};
         const Guarded<unsigned char> tiles(w.tiles());
-        const Guarded<unsigned char> x(reference::rows_int8(Floats(k, 127.0f), 1, k));
-        Guarded<float> out(1);
+        const Guarded<unsigned char> x(reference::rows_int8(Floats(size_t{n} * k, 127.0f), n, k));
+        Guarded<float> out(n);
         cpu::LinearArgs args = {};
         args.x = x.data();
-        args.n = 1;
+        args.n = n;
         args.parts[0] = {{tiles.data(), 1, k, Storage::INT8}, nullptr, out.data()};
         args.part_count = 1;
         run(kernels().linear, args);
-        EXPECT_EQ(out[0], static_cast<float>(127.0 * 127 * k * sign));
+        for (const float sum : out.vector()) {
+            EXPECT_EQ(sum, static_cast<float>(127.0 * 127 * k * sign)) << n << " rows";
+        }
     }
+}
+
+// Tile registers are used from nine rows on, each product as full as its rows, outputs and inputs are.
+TEST(QuantizedKernelsByTiles, FromNineRowsOn) {
+    const auto products = [](uint32_t n, uint32_t k, bool four) {
+        Problem problem({n, k, {48}, Epilogue::STORE, false, four}, 950);
+        const uint64_t before = test::EmulatedTiles::products_of_ints;
+        problem.check(test::amx_emulated(), 1);
+        return test::EmulatedTiles::products_of_ints - before;
+    };
+    EXPECT_EQ(products(8, 128, false), 0u);
+    EXPECT_EQ(products(8, 128, true), 0u);
+    EXPECT_EQ(products(9, 128, false), 3u * 2);     // 48 / 16 tiles, 128 / 64 inputs
+    EXPECT_EQ(products(9, 129, false), 3u * 3);
+    EXPECT_EQ(products(33, 128, false), 3u * 3 * 2); // and rows in three registers
+    EXPECT_EQ(products(9, 128, true), 3u * 4);      // groups of 32 inputs
+    EXPECT_EQ(products(33, 128, true), 3u * 3 * 4);
 }
 
 TEST_P(QuantizedKernels, Rows) {

@@ -9,10 +9,12 @@ namespace intarsia::test {
 namespace {
 
 void linear(const cpu::LinearArgs &args, cpu::Share share) {
-    if (args.parts[0].weight.storage == cpu::Storage::BF16) {
-        cpu::Linear<cpu::ScalarVec, cpu::Storage::BF16, EmulatedTiles>::run(args, share);
-    } else {
-        cpu::kScalarKernels.linear(args, share);
+    using cpu::Storage;
+    switch (args.parts[0].weight.storage) {
+    case Storage::F32: return cpu::kScalarKernels.linear(args, share);
+    case Storage::BF16: return cpu::Linear<cpu::ScalarVec, Storage::BF16, EmulatedTiles>::run(args, share);
+    case Storage::INT8: return cpu::QuantizedLinear<cpu::ScalarVec, Storage::INT8, EmulatedTiles>::run(args, share);
+    case Storage::INT4: return cpu::QuantizedLinear<cpu::ScalarVec, Storage::INT4, EmulatedTiles>::run(args, share);
     }
 }
 

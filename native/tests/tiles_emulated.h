@@ -55,9 +55,7 @@ struct EmulatedTiles {
         Tile &c = there(C);
         const Tile &a = there(A);
         const Tile &b = there(B);
-        EXPECT_EQ(c.rows, a.rows);
-        EXPECT_EQ(c.row_bytes, b.row_bytes);
-        EXPECT_EQ(a.row_bytes, b.rows * 4);
+        expect_fit(c, a, b);
         for (uint32_t m = 0; m < c.rows; ++m) {
             for (uint32_t n = 0; n < c.row_bytes / 4u; ++n) {
                 float even = 0, odd = 0;
@@ -72,6 +70,27 @@ struct EmulatedTiles {
             }
         }
     }
+    template <int C, int A, int B> static void dot_ints() {
+        Tile &c = there(C);
+        const Tile &a = there(A);
+        const Tile &b = there(B);
+        expect_fit(c, a, b);
+        for (uint32_t m = 0; m < c.rows; ++m) {
+            for (uint32_t n = 0; n < c.row_bytes / 4u; ++n) {
+                uint32_t sum; // wraps
+                std::memcpy(&sum, &c.bytes[m][n * 4], 4);
+                for (uint32_t i = 0; i < a.row_bytes; ++i) {
+                    const int product = static_cast<int8_t>(a.bytes[m][i]) * b.bytes[i / 4][n * 4 + i % 4];
+                    sum += static_cast<uint32_t>(product);
+                }
+                std::memcpy(&c.bytes[m][n * 4], &sum, 4);
+            }
+        }
+        ++products_of_ints;
+    }
+
+    // Calls of dot_ints by this thread.
+    static inline thread_local uint64_t products_of_ints = 0;
 
 private:
     struct Tile {
@@ -84,6 +103,11 @@ private:
         EXPECT_TRUE(configured);
         EXPECT_GT(tiles[tile].rows, 0) << "tile " << tile;
         return tiles[tile];
+    }
+    static void expect_fit(const Tile &c, const Tile &a, const Tile &b) {
+        EXPECT_EQ(c.rows, a.rows);
+        EXPECT_EQ(c.row_bytes, b.row_bytes);
+        EXPECT_EQ(a.row_bytes, b.rows * 4);
     }
     static float half(const Tile &tile, uint32_t row, uint32_t at) {
         uint16_t bits;

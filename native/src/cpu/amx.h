@@ -43,6 +43,10 @@ struct AmxTiles {
     template <int C, int A, int B> INTARSIA_INLINE static void dot_bf16() {
         asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(C), "i"(A), "i"(B) : "memory");
     }
+    // C[m][n] += the sum over i of A[m][i] B[i / 4][4 n + i % 4], A signed and B unsigned bytes, modulo 2^32.
+    template <int C, int A, int B> INTARSIA_INLINE static void dot_ints() {
+        asm volatile("tdpbsud %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(C), "i"(A), "i"(B) : "memory");
+    }
 };
 
 } // namespace

@@ -27,7 +27,7 @@ struct Share {
 //   BF16: tile, pair of inputs (k rounded up to even, zero filled), 16 outputs, 2 inputs: 64 bytes a pair
 //   F32:  tile, input, 16 outputs: 64 bytes an input
 //   INT8: tile, 16 f32 scales, then quad of inputs (k rounded up to 4), 16 outputs, 4 inputs: 64 bytes a quad. A byte is q + 128, a weight
-//         q * scale of its output, -127 <= q <= 127. A quad is an operand of vpdpbusd, and 16 of them are one of tdpbusd.
+//         q * scale of its output, -127 <= q <= 127. A quad is an operand of vpdpbusd, and 16 of them are one of tdpbsud.
 //   INT4: tile, 64 inputs (k rounded up), of which each 32 are a group with a scale: 32 f16 scales (group, 16 outputs), then 8 inputs, 16
 //         outputs, 4 bytes, whose low halves are inputs 0..3 and whose high halves 4..7: 576 bytes. A half is q + 8, a weight q * scale of its
 //         output and group, -8 <= q <= 7.

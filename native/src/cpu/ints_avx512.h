@@ -22,6 +22,7 @@ template <> struct Ints<Avx512Vec> {
         __m512i x;
     };
 
+    INTARSIA_INLINE static Ints load(const int32_t *from) { return {_mm512_loadu_si512(from)}; }
     INTARSIA_INLINE static Ints start_int8(int32_t inputs) { return {_mm512_set1_epi32(-128 * inputs)}; }
     INTARSIA_INLINE static Ints start_int4(int32_t inputs) { return {_mm512_set1_epi32(-8 * inputs)}; }
 

@@ -26,6 +26,12 @@ template <> struct Ints<ScalarVec> {
     };
     using Inputs = const int8_t *; // four
 
+    // Sums that tile registers made.
+    INTARSIA_INLINE static Ints load(const int32_t *from) {
+        Ints out;
+        __builtin_memcpy(out.lane, from, sizeof out.lane);
+        return out;
+    }
     // The start of a sum over inputs whose sum is `inputs`.
     INTARSIA_INLINE static Ints start_int8(int32_t) { return {}; }
     INTARSIA_INLINE static Ints start_int4(int32_t) { return {}; }

@@ -8,14 +8,10 @@
 #include "cpu/dot.h"
 #include "cpu/linear_quantized.h"
 #include "cpu/math.h"
+#include "cpu/tile_registers.h"
 
 namespace intarsia::cpu {
 namespace {
-
-// For processors without tile registers (amx.h).
-struct NoTiles {
-    static constexpr bool kThere = false;
-};
 
 template <class V, Storage S, class M = NoTiles> class Linear {
 public:
@@ -35,8 +31,6 @@ private:
     static constexpr uint32_t kStreamGroup = 8; // tiles of outputs
     static constexpr uint32_t kGroup = M::kThere ? 32 : kStreamGroup; // at most
     static constexpr uint32_t kRows = M::kThere ? 32 : kBlockingRows; // of a block at most
-    static constexpr uint32_t kTiledRows = 9; // fewer do not keep tile registers busy
-    static constexpr uint32_t kTiledBlock = 32; // rows
     static constexpr uint32_t kTiledSection = 512; // inputs
     static constexpr uint32_t kTurn = 64;    // inputs
     static constexpr uint32_t kAhead = 8192; // bytes of a tile
@@ -168,20 +162,18 @@ private:
         }
     }
 
-    // By tile registers: 0 .. 3 hold the sums of two by two tiles of 16 rows x 16 outputs, 4 and 5 blocks of 32 inputs
-    // of rows, 6 and 7 those of weights. What is left of the inputs after the last whole block is a section of its own,
-    // with narrower registers.
+    // By tile registers: two tiles at once, in blocks of 32 inputs. What is left of the inputs after the last whole block
+    // is a section of its own, with narrower registers.
     void by_tiles(const uint8_t *const *weights, uint32_t count, uint32_t row, uint32_t rows,
                   float (*sums)[kRows][16]) const {
         alignas(64) uint16_t packed[kTiledSection * kTiledBlock];
         const uint32_t padded = stride(k_, S);
-        const uint32_t first = least(rows, 16);
         for (uint32_t begin = 0; begin < padded;) {
             const uint32_t left = padded - begin;
             const uint32_t length = left >= 32 ? least(left / 32 * 32, kTiledSection) : left;
             const uint32_t wide = least(length, 32);
             pack_rows(row, rows, begin, length, packed);
-            configure(first, rows - first, wide);
+            configure<M>(rows, wide * 2);
             for (uint32_t t = 0; t < count; t += 2) {
                 const uint8_t *from[2];
                 for (uint32_t i = 0; i < 2; ++i) {
@@ -199,17 +191,6 @@ private:
             begin += length;
         }
         M::release();
-    }
-
-    static void configure(uint32_t first, uint32_t second, uint32_t inputs) {
-        typename M::Shapes shapes;
-        const uint32_t rows[8] = {first, first, second, second, first, second, inputs / 2, inputs / 2};
-        for (int i = 0; i < 8; ++i) {
-            const bool of_inputs = i == 4 || i == 5;
-            shapes.rows[i] = static_cast<uint8_t>(rows[i]);
-            shapes.row_bytes[i] = static_cast<uint16_t>(rows[i] == 0 ? 0 : of_inputs ? inputs * 2 : 64);
-        }
-        M::configure(shapes);
     }
 
     // Rows to [block of inputs, 32 rows, 32 inputs], so that what a register holds lies together.

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "cpu/dot.h"
+#include "cpu/linear_quantized_tiles.h"
 #include "cpu/outputs.h"
 #include "cpu/quantized_rows.h"
 
@@ -108,7 +109,7 @@ template <class V, int R, int T> struct QuantizedDots<V, Storage::INT4, R, T> {
     }
 };
 
-template <class V, Storage S> class QuantizedLinear {
+template <class V, Storage S, class M = NoTiles> class QuantizedLinear {
 public:
     static void run(const LinearArgs &args, Share share) {
         const QuantizedLinear linear(args);
@@ -148,6 +149,11 @@ private:
             group[i] = outputs_.tile(first + i / per_unit, i % per_unit);
             weights[i] = static_cast<const uint8_t *>(group[i].part->weight.data) + group[i].index * tile_bytes(k_, S);
         }
+        if constexpr (M::kThere) {
+            if (rows.end - rows.begin >= kTiledRows) {
+                return by_tiles(rows, group, weights, count, per_unit);
+            }
+        }
         for (uint64_t begin = rows.begin; begin < rows.end; begin += kRows) {
             const uint32_t row = static_cast<uint32_t>(begin);
             row_blocks<kMostRows>(least(kRows, static_cast<uint32_t>(rows.end) - row), [&](uint32_t r0, auto r) {
@@ -181,6 +187,26 @@ private:
         for (uint32_t t = 0; t < count; t += per_unit) {
             for (uint32_t r = 0; r < static_cast<uint32_t>(R); ++r) {
                 outputs_.put(group + t, row + r, dots[r][t], dots[r][(t + 1) % kGroup]);
+            }
+        }
+    }
+
+    void by_tiles(Range rows, const typename Outputs<V>::Tile *group, const uint8_t *const *weights, uint32_t count,
+                  uint32_t per_unit) const {
+        alignas(64) float dots[kGroup][kTiledBlock][16];
+        for (uint64_t begin = rows.begin; begin < rows.end; begin += kTiledBlock) {
+            const uint32_t row = static_cast<uint32_t>(begin);
+            const uint32_t block = least(kTiledBlock, static_cast<uint32_t>(rows.end) - row);
+            const RowsOfInts in(args_.x, row, block, k_);
+            if (block > 16) {
+                QuantizedTiles<V, S, M>::template run<2>(in, weights, count, dots);
+            } else {
+                QuantizedTiles<V, S, M>::template run<1>(in, weights, count, dots);
+            }
+            for (uint32_t t = 0; t < count; t += per_unit) {
+                for (uint32_t r = 0; r < block; ++r) {
+                    outputs_.put(group + t, row + r, V::load(dots[t][r]), V::load(dots[t + per_unit - 1][r]));
+                }
             }
         }
     }

@@ -9,10 +9,11 @@
 namespace intarsia::cpu {
 
 void linear_amx(const LinearArgs &args, Share share) {
-    if (args.parts[0].weight.storage == Storage::BF16) {
-        Linear<Avx512Vec, Storage::BF16, AmxTiles>::run(args, share);
-    } else {
-        kAvx512Kernels.linear(args, share);
+    switch (args.parts[0].weight.storage) {
+    case Storage::F32: return kAvx512Kernels.linear(args, share);
+    case Storage::BF16: return Linear<Avx512Vec, Storage::BF16, AmxTiles>::run(args, share);
+    case Storage::INT8: return QuantizedLinear<Avx512Vec, Storage::INT8, AmxTiles>::run(args, share);
+    case Storage::INT4: return QuantizedLinear<Avx512Vec, Storage::INT4, AmxTiles>::run(args, share);
     }
 }
 

@@ -36,11 +36,11 @@ constexpr const char *kTierVariable = "INTARSIA_CPU_TIER";
            __builtin_cpu_supports("avx512vnni");
 }
 
-// AMX with products of bf16, and whether the system saves tiles at all.
+// AMX with products of bf16 and int8, and whether the system saves tiles at all.
 [[maybe_unused]] bool has_amx() {
     unsigned a = 0, b = 0, c = 0, d = 0;
-    constexpr unsigned kBf16 = 1u << 22, kTiles = 1u << 24;
-    if (!runs_avx512() || __get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d & kBf16) == 0 || (d & kTiles) == 0)
+    constexpr unsigned kAll = 1u << 22 | 1u << 24 | 1u << 25; // bf16, tiles, int8
+    if (!runs_avx512() || __get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d & kAll) != kAll)
         return false;
     unsigned low = 0, high = 0;
     constexpr unsigned kTileStates = 3u << 17;
