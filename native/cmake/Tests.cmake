@@ -1,6 +1,13 @@
 # ctest: every GoogleTest case by its name, the header as plain C11, and what the linker was given and made.
 
-find_package(GTest REQUIRED)
+if(CMAKE_CROSSCOMPILING)
+    # An installed GoogleTest is the build machine's: its sources are built for the target.
+    set(INTARSIA_GTEST_SOURCE /usr/src/googletest CACHE PATH "Sources of GoogleTest, for cross builds")
+    set(INSTALL_GTEST OFF)
+    add_subdirectory(${INTARSIA_GTEST_SOURCE} ${CMAKE_CURRENT_BINARY_DIR}/googletest EXCLUDE_FROM_ALL)
+else()
+    find_package(GTest REQUIRED)
+endif()
 include(GoogleTest)
 
 file(GLOB test_sources CONFIGURE_DEPENDS tests/*_test.cpp tests/*_emulated.cpp)

@@ -4,7 +4,7 @@
 
 set(tiers 0)
 foreach(object IN LISTS OBJECTS)
-    if(NOT object MATCHES "_(avx2|avx512|amx)\\.cpp\\.o$")
+    if(NOT object MATCHES "_(avx2|avx512|amx|neon)\\.cpp\\.o$")
         continue()
     endif()
     math(EXPR tiers "${tiers} + 1")

@@ -301,6 +301,9 @@ TEST(Device, AgreesWithTheKernelAboutTheTiers) {
     if (avx2 && has("avx512f") && has("avx512bw") && has("avx512vl") && has("avx512dq") && has("avx512_vnni"))
         expected = "avx512 " + expected;
 #endif
+#if defined(INTARSIA_TIER_NEON)
+    expected = "neon " + expected;
+#endif
     const std::string best = build_tiers().front().kernels->tier;
     if (expected.find("avx512") == 0 && best == "amx" && has("amx_tile") && has("amx_bf16") && has("amx_int8") &&
         refusals(build_tiers()).empty())

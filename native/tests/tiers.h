@@ -76,8 +76,13 @@ private:
     const cpu::Kernels *kernels_ = nullptr;
 };
 
+#if defined(__aarch64__)
+#define INTARSIA_TIERS "scalar", "neon", "amx_emulated"
+#else
+#define INTARSIA_TIERS "scalar", "avx2", "avx512", "amx", "amx_emulated"
+#endif
 #define INTARSIA_EVERY_TIER(suite)                                                                                     \
-    INSTANTIATE_TEST_SUITE_P(Tier, suite, testing::Values("scalar", "avx2", "avx512", "amx", "amx_emulated"),                                           \
+    INSTANTIATE_TEST_SUITE_P(Tier, suite, testing::Values(INTARSIA_TIERS),                                             \
                              [](const auto &info) { return std::string(info.param); })
 
 // All shares of a kernel call, the last one first.

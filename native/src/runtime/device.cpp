@@ -86,6 +86,9 @@ std::span<const Tier> build_tiers() {
 #if defined(INTARSIA_TIER_AVX2)
         {&cpu::kAvx2Kernels, runs_avx2()},
 #endif
+#if defined(INTARSIA_TIER_NEON)
+        {&cpu::kNeonKernels, true},
+#endif
         {&cpu::kScalarKernels, true},
     };
     return tiers;
