@@ -190,6 +190,11 @@ public final class Engine implements AutoCloseable {
         return new Held(core.submit(request, request.params().orElseGet(this::defaultSamplingParams), streamed), this);
     }
 
+    /** For tests. */
+    EngineCore core() {
+        return core;
+    }
+
     /** What the engine does now and has done since it was opened. */
     public EngineStats stats() {
         return core.stats();

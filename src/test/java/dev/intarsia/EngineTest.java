@@ -3,6 +3,7 @@ package dev.intarsia;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.intarsia.engine.Gate;
 import dev.intarsia.runtime.Precision;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -118,12 +119,15 @@ class EngineTest {
 
     @Test
     void aClosedStreamCancelsAndTheEngineGoesOn() {
-        try (Engine engine = Engine.open(TestModels.holmes())) {
+        try (Engine engine = Engine.open(TestModels.holmes());
+                Gate gate = new Gate(engine.core())) {
             TokenStream stream = engine.stream(
                     "Once", SamplingParams.greedy(900).toBuilder().ignoreEos(true).build());
+            gate.let(1);
             stream.next();
             stream.close();
             stream.close();
+            gate.open();
             Completion completion = stream.completion();
             assertThat(completion.finishReason()).isEqualTo(FinishReason.CANCELLED);
             assertThat(completion.tokens()).isNotEmpty().hasSizeLessThan(900);
@@ -133,7 +137,8 @@ class EngineTest {
 
     @Test
     void anInterruptCancels() throws Exception {
-        try (Engine engine = Engine.open(TestModels.holmes())) {
+        try (Engine engine = Engine.open(TestModels.holmes());
+                Gate gate = new Gate(engine.core())) {
             List<Throwable> thrown = new ArrayList<>();
             Thread caller = Thread.ofVirtual().start(() -> {
                 try {
@@ -147,6 +152,7 @@ class EngineTest {
             }
             caller.interrupt();
             caller.join();
+            gate.open();
             assertThat(thrown).singleElement().satisfies(e -> assertThat(e).hasMessageContaining("interrupted"));
             assertThat(engine.generate("Once", SamplingParams.greedy(3)).tokens()).hasSize(3);
         }
@@ -207,11 +213,17 @@ class EngineTest {
     void closingDuringACompletionEndsItAndThoseThatWait() throws Exception {
         Engine engine = Engine.open(TestModels.holmes(), EngineOptions.builder().maxNumSeqs(1).build());
         SamplingParams many = SamplingParams.greedy(900).toBuilder().ignoreEos(true).build();
-        TokenStream running = engine.stream("Once", many);
-        TokenStream waiting = engine.stream("Twice", many);
-        running.next();
-        engine.close();
-        assertThatThrownBy(running::completion).isInstanceOf(EngineClosedException.class);
-        assertThatThrownBy(waiting::next).isInstanceOf(EngineClosedException.class);
+        try (Gate gate = new Gate(engine.core())) {
+            TokenStream running = engine.stream("Once", many);
+            TokenStream waiting = engine.stream("Twice", many);
+            gate.let(1);
+            running.next();
+            Thread closer = Thread.ofVirtual().start(engine::close);
+            ServingTest.untilItCloses(engine);
+            gate.open();
+            closer.join();
+            assertThatThrownBy(running::completion).isInstanceOf(EngineClosedException.class);
+            assertThatThrownBy(waiting::next).isInstanceOf(EngineClosedException.class);
+        }
     }
 }

@@ -3,6 +3,7 @@ package dev.intarsia;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.intarsia.engine.Gate;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -52,12 +53,15 @@ class PublicationTest {
 
     @Test
     void aSubscriptionThatIsCancelledEndsItsRequest() throws Exception {
-        try (Engine engine = Engine.open(TestModels.holmes())) {
+        try (Engine engine = Engine.open(TestModels.holmes());
+                Gate gate = new Gate(engine.core())) {
+            gate.let(5);
             Reader reader = new Reader(2);
             engine.publish(GenerationRequest.of("It was", TWENTY.toBuilder().maxTokens(1000).build())).subscribe(reader);
             ServingTest.eventually(() -> reader.tokens.size() == 2);
             reader.subscription.cancel();
             reader.subscription.cancel();
+            gate.open();
             ServingTest.eventually(() -> engine.stats().cancelled() == 1 && engine.stats().kvBlocksUsed() == 0);
             reader.subscription.request(5);
             Thread.sleep(20);
@@ -68,7 +72,8 @@ class PublicationTest {
 
     @Test
     void aSubscriberThatThrowsCancelsItsRequestAlone() throws Exception {
-        try (Engine engine = Engine.open(TestModels.holmes())) {
+        try (Engine engine = Engine.open(TestModels.holmes());
+                Gate gate = new Gate(engine.core())) {
             GenerationRequest request = GenerationRequest.of("It was", TWENTY.toBuilder().maxTokens(1000).build());
             Thread.UncaughtExceptionHandler before = Thread.getDefaultUncaughtExceptionHandler();
             List<String> uncaught = new java.util.concurrent.CopyOnWriteArrayList<>();
@@ -80,7 +85,8 @@ class PublicationTest {
                         throw new IllegalStateException("thrown by a subscriber");
                     }
                 });
-                ServingTest.eventually(() -> engine.stats().cancelled() == 1);
+                gate.letUntil(() -> engine.stats().cancelled() == 1);
+                gate.open();
             } finally {
                 Thread.setDefaultUncaughtExceptionHandler(before);
             }

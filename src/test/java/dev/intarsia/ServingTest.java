@@ -3,6 +3,7 @@ package dev.intarsia;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.intarsia.engine.Gate;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -12,6 +13,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.BooleanSupplier;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -114,8 +116,10 @@ class ServingTest {
 
     @Test
     void aFullQueueSaysSoAndTheEngineGoesOn() throws Exception {
-        try (Engine engine = open(options().maxNumSeqs(1).maxQueued(2))) {
+        try (Engine engine = open(options().maxNumSeqs(1).maxQueued(2));
+                Gate gate = new Gate(engine.core())) {
             TokenStream running = engine.stream(many());
+            gate.let(1);
             running.next();
             List<CompletableFuture<Completion>> waiting = List.of(engine.submit(few()), engine.submit(few()));
             assertThat(engine.stats().waiting()).isEqualTo(2);
@@ -124,6 +128,7 @@ class ServingTest {
                     .hasMessageContaining("2 requests wait")
                     .hasMessageContaining("maxQueued");
             assertThat(engine.stats().rejected()).isEqualTo(1);
+            gate.open();
             for (CompletableFuture<Completion> future : waiting) {
                 assertThat(future.get().tokens()).hasSize(5);
             }
@@ -136,12 +141,15 @@ class ServingTest {
 
     @Test
     void aFutureThatIsCancelledOrTimesOutCancelsItsRequest() throws Exception {
-        try (Engine engine = open(options())) {
-            CompletableFuture<Completion> cancelled = engine.submit(many());
-            CompletableFuture<Completion> late = engine.submit(many()).orTimeout(1, TimeUnit.MILLISECONDS);
+        try (Engine engine = Engine.open(TestModels.holmes(), options().build());
+                Gate gate = new Gate(engine.core())) {
+            GenerationRequest request = GenerationRequest.of("It was", tokens(1000));
+            CompletableFuture<Completion> cancelled = engine.submit(request);
+            CompletableFuture<Completion> late = engine.submit(request).orTimeout(1, TimeUnit.MILLISECONDS);
             cancelled.cancel(true);
             assertThatThrownBy(cancelled::get).isInstanceOf(CancellationException.class);
             assertThatThrownBy(late::get).isInstanceOf(ExecutionException.class);
+            gate.letUntil(() -> engine.stats().cancelled() == 2);
             nothingIsHeld(engine);
             assertThat(engine.stats().finished()).isZero();
         }
@@ -149,18 +157,24 @@ class ServingTest {
 
     @Test
     void whatIsCancelledAtOnceIsCountedOnceAndHoldsNothing() throws Exception {
-        try (Engine engine = open(options().maxQueued(5000))) {
+        try (Engine engine = open(options().maxQueued(5000));
+                Gate gate = new Gate(engine.core())) {
             List<Thread> callers = new ArrayList<>();
+            AtomicInteger left = new AtomicInteger(8 * 400);
             for (int i = 0; i < 8; i++) {
                 callers.add(Thread.ofVirtual().start(() -> {
                     for (int round = 0; round < 400; round++) {
                         engine.stream(many()).close();
+                        if (left.decrementAndGet() % 15 == 0) {
+                            gate.let(1); // 214 steps: none of 250 tokens comes to its end
+                        }
                     }
                 }));
             }
             for (Thread caller : callers) {
                 caller.join();
             }
+            gate.open();
             nothingIsHeld(engine);
             assertThat(engine.stats().accepted()).isEqualTo(8 * 400);
             assertThat(engine.stats().cancelled()).isEqualTo(8 * 400);
@@ -209,9 +223,11 @@ class ServingTest {
 
     @Test
     void aStreamThatIsDroppedIsCancelled() throws Exception {
-        try (Engine engine = Engine.open(TestModels.holmes(), options().build())) {
+        try (Engine engine = Engine.open(TestModels.holmes(), options().build());
+                Gate gate = new Gate(engine.core())) {
+            gate.let(1);
             dropOne(engine);
-            eventually(() -> {
+            gate.letUntil(() -> {
                 System.gc();
                 return engine.stats().cancelled() == 1;
             });
@@ -225,7 +241,8 @@ class ServingTest {
 
     @Test
     void anInterruptedCallerCancels() throws Exception {
-        try (Engine engine = Engine.open(TestModels.holmes(), options().build())) {
+        try (Engine engine = Engine.open(TestModels.holmes(), options().build());
+                Gate gate = new Gate(engine.core())) {
             List<Thread> callers = new ArrayList<>();
             List<Throwable> thrown = Collections.synchronizedList(new ArrayList<>());
             GenerationRequest request = GenerationRequest.of("It was", tokens(1000));
@@ -239,11 +256,13 @@ class ServingTest {
                     }
                 }));
             }
-            eventually(() -> engine.stats().running() == 3);
+            eventually(() -> engine.stats().accepted() == 3);
+            gate.letUntil(() -> engine.stats().running() == 3);
             for (Thread caller : callers) {
                 caller.interrupt();
                 caller.join();
             }
+            gate.open();
             assertThat(thrown).hasSize(2).allSatisfy(e -> assertThat(e).hasMessageContaining("interrupted"));
             nothingIsHeld(engine);
             assertThat(engine.stats().cancelled()).isEqualTo(3);
@@ -252,24 +271,28 @@ class ServingTest {
 
     @Test
     void theDeadlineEndsWhatRunsAndWhatWaits() throws Exception {
-        try (Engine engine = Engine.open(TestModels.holmes(), options().maxNumSeqs(1).build())) {
-            GenerationRequest long1000 = GenerationRequest.builder("It was")
-                    .params(tokens(1000))
-                    .deadline(Duration.ofMillis(60))
-                    .build();
-            CompletableFuture<Completion> running = engine.submit(long1000);
-            CompletableFuture<Completion> waiting = engine.submit(GenerationRequest.builder("It was")
-                    .params(tokens(1000))
-                    .deadline(Duration.ofMillis(1))
-                    .build());
-            assertThat(running.get().finishReason()).isEqualTo(FinishReason.DEADLINE);
-            assertThat(running.get().tokens()).hasSizeLessThan(1000);
+        try (Engine engine = Engine.open(TestModels.holmes(), options().maxNumSeqs(1).build());
+                Gate gate = new Gate(engine.core())) {
+            CompletableFuture<Completion> first = engine.submit(GenerationRequest.of("It was", tokens(1000)));
+            eventually(() -> engine.stats().waiting() == 0);
+            CompletableFuture<Completion> waiting = engine.submit(within(Duration.ofMillis(1)));
+            gate.letUntil(waiting::isDone);
             assertThat(waiting.get().finishReason()).isEqualTo(FinishReason.DEADLINE);
             assertThat(waiting.get().tokens()).isEmpty();
+            first.cancel(true);
+            CompletableFuture<Completion> running = engine.submit(within(Duration.ofMillis(60)));
+            gate.letUntil(running::isDone);
+            assertThat(running.get().finishReason()).isEqualTo(FinishReason.DEADLINE);
+            assertThat(running.get().tokens()).hasSizeLessThan(1000);
+            gate.open();
             nothingIsHeld(engine);
             assertThat(engine.stats().expired()).isEqualTo(2);
             assertThat(engine.generate("It was", tokens(3)).tokens()).hasSize(3);
         }
+    }
+
+    private static GenerationRequest within(Duration deadline) {
+        return GenerationRequest.builder("It was").params(tokens(1000)).deadline(deadline).build();
     }
 
     @Test
@@ -290,21 +313,33 @@ class ServingTest {
     @Test
     void shutdownGivesUpAfterItsGraceAndRefusesWhatComesMeanwhile() throws Exception {
         Engine engine = Engine.open(TestModels.holmes(), options().maxNumSeqs(1).build());
-        CompletableFuture<Completion> first = engine.submit(GenerationRequest.of("It was", tokens(1000)));
-        CompletableFuture<Completion> second = engine.submit(GenerationRequest.of("It was", tokens(1000)));
-        CompletableFuture<Boolean> drained = CompletableFuture.supplyAsync(() -> engine.shutdown(Duration.ofMillis(50)));
-        eventually(() -> {
-            try {
-                engine.submit(few()).cancel(true);
-                return false;
-            } catch (EngineClosedException e) {
-                return true;
-            }
-        });
-        assertThat(drained.get()).isFalse();
-        assertThatThrownBy(second::get).hasCauseInstanceOf(EngineClosedException.class);
-        assertThat(first).isDone();
-        assertThat(engine.stats().failed()).isPositive();
+        try (Gate gate = new Gate(engine.core())) {
+            CompletableFuture<Completion> first = engine.submit(GenerationRequest.of("It was", tokens(1000)));
+            CompletableFuture<Completion> second = engine.submit(GenerationRequest.of("It was", tokens(1000)));
+            CompletableFuture<Boolean> drained =
+                    CompletableFuture.supplyAsync(() -> engine.shutdown(Duration.ofMillis(50)));
+            eventually(() -> isRefused(() -> engine.submit(few()).cancel(true)));
+            untilItCloses(engine);
+            gate.open();
+            assertThat(drained.get()).isFalse();
+            assertThatThrownBy(first::get).hasCauseInstanceOf(EngineClosedException.class);
+            assertThatThrownBy(second::get).hasCauseInstanceOf(EngineClosedException.class);
+            assertThat(engine.stats().failed()).isGreaterThanOrEqualTo(2);
+        }
+    }
+
+    /** Waits until it is closing, which a step that runs does not hold up, though it does hold up the end of that. */
+    static void untilItCloses(Engine engine) throws InterruptedException {
+        eventually(() -> isRefused(engine::inspect));
+    }
+
+    private static boolean isRefused(Runnable call) {
+        try {
+            call.run();
+            return false;
+        } catch (EngineClosedException e) {
+            return true;
+        }
     }
 
     @Test

@@ -2,6 +2,7 @@ package dev.intarsia;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.intarsia.engine.Gate;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -42,7 +43,7 @@ class StormTest {
             List<Thread> threads = new ArrayList<>();
             for (int i = 0; i < 4; i++) {
                 threads.add(Thread.startVirtualThread(() -> {
-                    while (System.nanoTime() < end) {
+                    while (System.nanoTime() < end || engine.stats().cancelled() <= 100) {
                         try (TokenStream stream = engine.stream(request)) {
                             assertThat(stream).isNotNull();
                         } catch (QueueFullException full) {
@@ -82,7 +83,13 @@ class StormTest {
         assertThat(patient.shutdown(Duration.ofSeconds(Long.MAX_VALUE))).isTrue();
         assertThat(taken.get().tokens()).isNotEmpty();
         Engine hasty = open(EngineOptions.builder());
-        hasty.submit(GenerationRequest.of(PROMPT, SamplingParams.greedy(400).toBuilder().ignoreEos(true).build()));
-        assertThat(hasty.shutdown(Duration.ofSeconds(Long.MIN_VALUE))).isFalse();
+        try (Gate gate = new Gate(hasty.core())) {
+            hasty.submit(GenerationRequest.of(PROMPT, SamplingParams.greedy(400)));
+            CompletableFuture<Boolean> drained =
+                    CompletableFuture.supplyAsync(() -> hasty.shutdown(Duration.ofSeconds(Long.MIN_VALUE)));
+            ServingTest.untilItCloses(hasty);
+            gate.open();
+            assertThat(drained.get()).isFalse();
+        }
     }
 }

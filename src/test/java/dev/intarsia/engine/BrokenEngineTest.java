@@ -14,6 +14,7 @@ import dev.intarsia.runtime.NativeException;
 import dev.intarsia.runtime.Step;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -33,8 +34,10 @@ class BrokenEngineTest {
         try (EngineCore core = EngineCore.open(TestModels.checkpoint("qwen3-tied"), options)) {
             Step step = core.model().step();
             AtomicInteger steps = new AtomicInteger();
+            Semaphore submitted = new Semaphore(0);
             core.loop().beforeRun(() -> {
                 if (steps.incrementAndGet() == 5) {
+                    submitted.acquireUninterruptibly();
                     step.token(0, 1 << 30, 0, 0); // no such token
                 }
             });
@@ -42,6 +45,7 @@ class BrokenEngineTest {
             for (int i = 0; i < 6; i++) { // two run, four wait
                 streams.add(submit(core, i % 2 == 0));
             }
+            submitted.release();
             for (TokenStream stream : streams) {
                 assertThatThrownBy(stream::completion)
                         .isInstanceOf(EngineClosedException.class)
