@@ -1,6 +1,8 @@
 package dev.intarsia.fuzz;
 
+import dev.intarsia.Quantize;
 import dev.intarsia.TestModels;
+import dev.intarsia.model.QuantizedCheckpoint;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryStream;
@@ -16,6 +18,8 @@ final class Seeds {
 
     private static final List<String> CHECKPOINTS = List.of("llama-linear-f32", "llama2-f16", "llama3-ropescaled",
             "mistral-window", "qwen2-tied", "qwen3-tied", "qwen3-untied");
+    /** Of these, quantized ones too: with biases, and with another matrix for the logits. */
+    private static final List<String> QUANTIZED = List.of("qwen2-tied", "qwen3-untied");
 
     /** A valid directory: its files as they lie beside the inputs, and what is in them. */
     record Seed(String name, Map<String, Path> files, Map<String, byte[]> bytes) {
@@ -29,18 +33,21 @@ final class Seeds {
     Seeds(Path directory) throws IOException {
         this.directory = directory;
         for (String name : CHECKPOINTS) {
-            Map<String, byte[]> files = new TreeMap<>();
-            try (DirectoryStream<Path> all = Files.newDirectoryStream(TestModels.checkpoint(name))) {
-                for (Path file : all) {
-                    files.put(file.getFileName().toString(), Files.readAllBytes(file));
-                }
-            }
-            files.remove("golden.json");
+            Map<String, byte[]> files = files(TestModels.checkpoint(name));
             byte[] other = files.remove("config.v5.json");
             checkpoints.add(seed(name, files));
             if (other != null) {
                 files.put("config.json", other);
                 checkpoints.add(seed(name + "-v5", files));
+            }
+        }
+        for (Quantize format : List.of(Quantize.INT8, Quantize.INT4)) {
+            for (String name : QUANTIZED) {
+                Path written = directory.resolve("written-" + name + "-" + format);
+                QuantizedCheckpoint.write(TestModels.checkpoint(name), written, format, weight -> {});
+                Map<String, byte[]> files = files(written);
+                files.remove("config.v5.json");
+                checkpoints.add(seed(name + "-" + format, files));
             }
         }
         Path holmes = TestModels.holmes();
@@ -50,6 +57,17 @@ final class Seeds {
         tokenizers.add(tokenizer("bytes", TokenizerFiles.bytes().getBytes(StandardCharsets.UTF_8),
                 "{\"add_bos_token\": true, \"bos_token\": {\"content\": \"<s>\"}}".getBytes(StandardCharsets.UTF_8)));
         tokenizers.add(tokenizer("holmes", Files.readAllBytes(holmes.resolve("tokenizer.json")), config));
+    }
+
+    private static Map<String, byte[]> files(Path directory) throws IOException {
+        Map<String, byte[]> files = new TreeMap<>();
+        try (DirectoryStream<Path> all = Files.newDirectoryStream(directory)) {
+            for (Path file : all) {
+                files.put(file.getFileName().toString(), Files.readAllBytes(file));
+            }
+        }
+        files.remove("golden.json");
+        return files;
     }
 
     private Seed tokenizer(String name, byte[] tokenizer, byte[] config) throws IOException {

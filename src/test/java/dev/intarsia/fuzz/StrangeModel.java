@@ -1,5 +1,6 @@
 package dev.intarsia.fuzz;
 
+import dev.intarsia.Quantize;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
@@ -21,12 +22,14 @@ final class StrangeModel {
 
     private final RandomGenerator random;
     private final Fill fill;
+    private final Quantize format;
     private final ObjectNode config = WeightsFile.JSON.createObjectNode();
     private final List<WeightsFile.Tensor> tensors = new ArrayList<>();
 
     StrangeModel(RandomGenerator random) {
         this.random = random;
         this.fill = Fill.values()[random.nextInt(Fill.values().length)];
+        this.format = Hostile.pick(List.of(Quantize.values()), random);
         String family = Hostile.pick(List.of("llama", "mistral", "qwen2", "qwen3"), random);
         int hidden = size();
         int inner = size();
@@ -54,6 +57,10 @@ final class StrangeModel {
                     .put("use_sliding_window", true)
                     .put("max_window_layers", 1);
         }
+        if (format != Quantize.NONE) {
+            config.putObject("quantization_config")
+                    .put("quant_method", format == Quantize.INT8 ? "intarsia_int8" : "intarsia_int4");
+        }
         switch (random.nextInt(4)) {
             case 0 -> config.putObject("rope_scaling").put("rope_type", "linear")
                     .put("factor", Hostile.pick(List.of(1.0, 4.0, 1e6), random));
@@ -64,7 +71,7 @@ final class StrangeModel {
             default -> { }
         }
 
-        tensor("model.embed_tokens.weight", vocabulary, hidden);
+        matrix("model.embed_tokens.weight", vocabulary, hidden);
         for (int layer = 0; layer < layers; layer++) {
             String prefix = "model.layers." + layer;
             tensor(prefix + ".input_layernorm.weight", hidden);
@@ -84,7 +91,7 @@ final class StrangeModel {
         }
         tensor("model.norm.weight", hidden);
         if (!tied) {
-            tensor("lm_head.weight", vocabulary, hidden);
+            matrix("lm_head.weight", vocabulary, hidden);
         }
     }
 
@@ -111,14 +118,36 @@ final class StrangeModel {
     }
 
     private void linear(String name, int outputs, int inputs, boolean bias) {
-        tensor(name + ".weight", outputs, inputs);
+        matrix(name + ".weight", outputs, inputs);
         if (bias) {
             tensor(name + ".bias", outputs);
         }
     }
 
+    private void matrix(String name, int outputs, int inputs) {
+        if (format == Quantize.NONE) {
+            tensor(name, outputs, inputs);
+            return;
+        }
+        boolean int8 = format == Quantize.INT8;
+        int row = int8 ? inputs : (inputs + 1) / 2;
+        byte[] values = new byte[outputs * row];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = (byte) random.nextInt(int8 ? -127 : -128, 128);
+        }
+        tensors.add(new WeightsFile.Tensor(name, int8 ? "I8" : "U8", new long[] {outputs, row}, values));
+        if (int8) {
+            filled(name + "_scale", "F32", outputs);
+        } else {
+            filled(name + "_scale", "F16", outputs, (inputs + 31) / 32);
+        }
+    }
+
     private void tensor(String name, long... shape) {
-        String dtype = Hostile.pick(List.of("F32", "F16", "BF16"), random);
+        filled(name, Hostile.pick(List.of("F32", "F16", "BF16"), random), shape);
+    }
+
+    private void filled(String name, String dtype, long... shape) {
         long elements = 1;
         for (long dim : shape) {
             elements *= dim;

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.intarsia.Completion;
 import dev.intarsia.Engine;
 import dev.intarsia.EngineOptions;
+import dev.intarsia.Quantize;
 import dev.intarsia.SamplingParams;
 import dev.intarsia.checkpoint.Checkpoint;
 import dev.intarsia.checkpoint.ModelConfig;
@@ -79,6 +80,7 @@ final class Targets {
                 .artifacts(EngineOptions.NO_ARTIFACTS)
                 .cpuTier(Hostile.pick(Device.list().getFirst().tiers(), random))
                 .precision(Hostile.pick(List.of(Precision.values()), random))
+                .quantize(random.nextInt(3) > 0 ? Quantize.NONE : Hostile.pick(List.of(Quantize.values()), random))
                 .compilation(Hostile.pick(List.of(CompilationMode.values()), random))
                 .graphMode(Hostile.pick(List.of(GraphMode.values()), random))
                 .build();
@@ -112,6 +114,7 @@ final class Targets {
                     .artifacts(EngineOptions.NO_ARTIFACTS)
                     .cpuTier("scalar")
                     .precision(options.precision())
+                    .quantize(options.quantize())
                     .compilation(CompilationMode.NONE)
                     .build();
             try (Engine engine = Engine.open(directory, plain)) {
