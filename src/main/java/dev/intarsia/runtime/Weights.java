@@ -99,6 +99,7 @@ public final class Weights extends Handle {
         if (values.isReadOnly() || scales.isReadOnly()) {
             throw new IllegalArgumentException("values and scales must be writable");
         }
+        NativeLibrary.load(); // no device was opened for this
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment dims = arena.allocateFrom(Structs.LONG, outputs, inputs);
             Status.check(Intarsia.intarsia_quantize(format.code, type.code, dims, data, data.byteSize(), values,

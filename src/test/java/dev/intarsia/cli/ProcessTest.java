@@ -180,4 +180,14 @@ class ProcessTest {
         assertThat(json.get("prompt_tokens")).isEqualTo(expected.get("prompt_tokens"));
         assertThat(json.get("text")).isEqualTo(expected.get("text"));
     }
+
+    /** Nothing before it has loaded the native library here. */
+    @Test
+    void quantizeIsTheFirstToNeedTheLibrary() throws Exception {
+        Path out = directory.resolve("int8");
+        Process process = start(List.of(), List.of("quantize", HOLMES, out.toString(), "--format", "int8"));
+        assertThat(exit(process)).as(errText()).isZero();
+        JsonNode here = new Shell().run("inspect", "--model", out.toString(), "--json").json();
+        assertThat(here.at("/engine/weight_format").asString()).isEqualTo("int8");
+    }
 }
