@@ -117,6 +117,7 @@ public final class Engine implements AutoCloseable {
      * @throws QueueFullException if others hold every place of the queue
      */
     public List<Completion> generateAll(List<GenerationRequest> requests) {
+        Objects.requireNonNull(requests, "requests");
         List<Completion> completions = new ArrayList<>(Collections.nCopies(requests.size(), null));
         ArrayDeque<TokenStream> open = new ArrayDeque<>();
         int done = 0;
@@ -187,6 +188,7 @@ public final class Engine implements AutoCloseable {
     }
 
     private TokenStream open(GenerationRequest request, boolean streamed) {
+        Objects.requireNonNull(request, "request");
         return new Held(core.submit(request, request.params().orElseGet(this::defaultSamplingParams), streamed), this);
     }
 
@@ -203,7 +205,7 @@ public final class Engine implements AutoCloseable {
     /** The logits that follow the last of these tokens: f32, one for each id of the vocabulary. */
     public float[] logits(List<Integer> tokens) {
         try {
-            return core.logits(ids(tokens));
+            return core.logits(ids(Objects.requireNonNull(tokens, "tokens")));
         } finally {
             Reference.reachabilityFence(this);
         }
@@ -216,7 +218,7 @@ public final class Engine implements AutoCloseable {
     /** The ids of a text, with what the tokenizer puts around it. */
     public List<Integer> encode(String text) {
         try {
-            return Arrays.stream(core.encode(text)).boxed().toList();
+            return Arrays.stream(core.encode(Objects.requireNonNull(text, "text"))).boxed().toList();
         } finally {
             Reference.reachabilityFence(this);
         }

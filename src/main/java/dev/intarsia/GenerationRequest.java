@@ -31,7 +31,8 @@ public record GenerationRequest(
         Objects.requireNonNull(text, "text");
         Objects.requireNonNull(params, "params");
         Objects.requireNonNull(cacheSalt, "cacheSalt");
-        tokens = List.copyOf(tokens);
+        Objects.requireNonNull(deadline, "deadline");
+        tokens = List.copyOf(Objects.requireNonNull(tokens, "tokens"));
         Check.that(
                 text.isEmpty() || tokens.isEmpty(),
                 "tokens",
@@ -56,12 +57,12 @@ public record GenerationRequest(
 
     /** Continue a text. */
     public static Builder builder(String text) {
-        return new Builder(Optional.of(text), List.of());
+        return new Builder(Optional.of(Objects.requireNonNull(text, "text")), List.of());
     }
 
     /** Continue token ids, which need no tokenizer. */
     public static Builder builder(List<Integer> tokens) {
-        return new Builder(Optional.empty(), tokens);
+        return new Builder(Optional.empty(), Objects.requireNonNull(tokens, "tokens"));
     }
 
     /** Sets single fields; the rest keep their defaults. */
@@ -79,7 +80,7 @@ public record GenerationRequest(
         }
 
         public Builder params(SamplingParams value) {
-            params = Optional.of(value);
+            params = Optional.of(Objects.requireNonNull(value, "params"));
             return this;
         }
 
@@ -89,7 +90,7 @@ public record GenerationRequest(
         }
 
         public Builder deadline(Duration value) {
-            deadline = Optional.of(value);
+            deadline = Optional.of(Objects.requireNonNull(value, "deadline"));
             return this;
         }
 

@@ -53,7 +53,7 @@ class ServingTest {
         }
     }
 
-    private static void nothingIsHeld(Engine engine) throws InterruptedException {
+    static void nothingIsHeld(Engine engine) throws InterruptedException {
         eventually(() -> {
             EngineStats stats = engine.stats();
             return stats.finished() + stats.cancelled() + stats.expired() + stats.failed() == stats.accepted();

@@ -185,6 +185,10 @@ public final class EngineCore implements AutoCloseable {
 
     private void ended(AtomicLong counter) {
         counter.incrementAndGet();
+        left();
+    }
+
+    private void left() {
         if (open.decrementAndGet() == 0) {
             synchronized (ends) {
                 ends.notifyAll();
@@ -259,19 +263,24 @@ public final class EngineCore implements AutoCloseable {
     }
 
     private Answer enqueue(Request.Asked asked) {
-        if (closing || draining) {
-            throw closed();
-        }
-        if (meters.waitingRequests.getAndIncrement() >= maxQueued) {
-            meters.waitingRequests.getAndDecrement();
-            meters.rejected.incrementAndGet();
-            throw new QueueFullException(maxQueued);
+        open.incrementAndGet(); // before the look at `draining`, so that who drains does not miss what is taken
+        try {
+            if (closing || draining) {
+                throw closed();
+            }
+            if (meters.waitingRequests.getAndIncrement() >= maxQueued) {
+                meters.waitingRequests.getAndDecrement();
+                meters.rejected.incrementAndGet();
+                throw new QueueFullException(maxQueued);
+            }
+        } catch (RuntimeException refused) {
+            left();
+            throw refused;
         }
         long seed = asked.params().seed().orElseGet(() -> ThreadLocalRandom.current().nextLong());
         Request request = new Request(asked, arrivalCount.getAndIncrement(), seed);
         request.answer.accepted(this::cancel);
         meters.accepted.incrementAndGet();
-        open.incrementAndGet();
         arrivals.add(request);
         LockSupport.unpark(thread);
         if (closing) { // the loop may have looked at the queue for the last time before this request was in it
