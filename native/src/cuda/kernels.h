@@ -1,0 +1,35 @@
+// The CUDA kernels: one launcher for each op family, over the argument structs of the CPU's (cpu/args.h), whose comments say what each computes.
+//
+// What differs from the CPU: every address is one of device memory; a matrix is row-major [n outputs, k inputs] of f32 or bf16 at a multiple of
+// 256 bytes; keys and values of a cache layer are [block][kv head][16 positions][head_dim] of f32 or bf16; the order of sums is as stated in
+// each file. Rounding to bf16 happens at the same points, and the numbers of padding and of what was never written never enter. `room`, `each`,
+// `by_head` and `blocking` mean nothing here. INT8 and INT4 do not occur.
+//
+// A launcher enqueues on the context's stream and returns. Its grid depends on the arguments by value only (n, widths, heads), so that a captured
+// graph is right for any contents of the step's buffers: the number of sequences, their lengths and block tables are read by the kernel.
+#pragma once
+
+#include "cpu/args.h"
+#include "cuda/context.h"
+
+namespace intarsia::cuda {
+
+void launch(const Context &context, const cpu::EmbeddingArgs &args);
+void launch(const Context &context, const cpu::NormArgs &args);
+void launch(const Context &context, const cpu::LinearArgs &args);
+void launch(const Context &context, const cpu::RopeTableArgs &args);
+void launch(const Context &context, const cpu::QkvArgs &args);
+void launch(const Context &context, const cpu::AttentionArgs &args);
+void launch(const Context &context, const cpu::SiluMulArgs &args);
+void launch(const Context &context, const cpu::AddArgs &args);
+void launch(const Context &context, const cpu::SelectRowsArgs &args);
+void launch(const Context &context, const cpu::RoundArgs &args);
+
+// norm, then linear over its result, which is read by nothing else and is not written. Only for few rows and a norm over whole rows.
+bool can_launch(const Context &context, const cpu::NormArgs &norm, const cpu::LinearArgs &linear);
+void launch(const Context &context, const cpu::NormArgs &norm, const cpu::LinearArgs &linear);
+
+// The index of the first largest of each row of logits [rows, vocabulary], NaN counting as -infinity, to tokens [rows]; 0 where all are -infinity.
+void launch_argmax(const Context &context, const float *logits, uint32_t rows, uint32_t vocabulary, int32_t *tokens);
+
+} // namespace intarsia::cuda
