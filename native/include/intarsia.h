@@ -35,7 +35,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a signature, struct or constant of this header changes its meaning. */
-#define INTARSIA_ABI_VERSION 2
+#define INTARSIA_ABI_VERSION 3
 /* Stands for "no value", "no weight" where one is optional. */
 #define INTARSIA_NONE 0xFFFFFFFFu
 /* Positions in one block of the paged KV cache. */
@@ -110,7 +110,7 @@ enum intarsia_buffer {
     INTARSIA_BUFFER_BLOCK_TABLES = 6, /* i32 [max_sequences, max_blocks]: cache block of each 16 positions of a sequence */
     INTARSIA_BUFFER_SAMPLING = 7,     /* intarsia_sampling [max_rows] */
     INTARSIA_BUFFER_SAMPLED = 8,      /* i32 [max_rows], out: the token sampled for each row */
-    INTARSIA_BUFFER_LOGITS = 9,       /* f32 [max_rows, vocabulary], out; sampling reads them and writes nothing there */
+    INTARSIA_BUFFER_LOGITS = 9,       /* f32 [max_rows, vocabulary], out: of a CUDA device after intarsia_step_logits; sampling does not change them */
     INTARSIA_BUFFER_LOGPROBS = 10,    /* f32 [max_rows, 1 + INTARSIA_MAX_LOGPROBS], out: of the row's own token, then of the likeliest */
     INTARSIA_BUFFER_LOGPROB_TOKENS = 11, /* i32 [max_rows, 1 + INTARSIA_MAX_LOGPROBS], out: the tokens of these; -1 for none */
     INTARSIA_BUFFER_RANKS = 12        /* i32 [max_rows], out: of the row's own token, 1 = the likeliest */
@@ -171,13 +171,32 @@ typedef struct intarsia_device_options {
     uint32_t kind;    /* enum intarsia_device_kind */
     uint32_t ordinal; /* 0 on the CPU */
     uint32_t threads; /* CPU: 1..256, 0 = default_threads */
-    char tier[32];    /* CPU: "" = INTARSIA_CPU_TIER of the environment, else the best; "scalar", "avx2" */
+    char tier[32];    /* CPU: "" = INTARSIA_CPU_TIER of the environment, else the best; one of the info's `tiers` */
+    uint32_t flags;   /* enum intarsia_device_flag */
+    uint32_t reserved;
+    uint64_t memory;  /* CUDA: bytes of device memory that may be taken in all, 0 = nine tenths of what is free now; CPU: 0 */
 } intarsia_device_options;
+
+enum intarsia_device_flag {
+    /* CUDA: only kernels whose bits do not depend on how a step is dispatched. The CPU has no others. */
+    INTARSIA_DEVICE_DETERMINISTIC = 1
+};
+
+/*
+ * Names the file of the plug-in for CUDA devices, which must be of the same build; "" = libintarsia_cuda.so beside this library. It is loaded
+ * when devices are first counted, queried or opened; after that, INTARSIA_INVALID_STATE unless it is the same path. A plug-in that cannot be
+ * loaded is no error: the CUDA device is then not available, and its `note` says why.
+ */
+INTARSIA_API intarsia_status intarsia_device_plugin(const char *path);
 
 /* Number of devices known, unavailable ones too. */
 INTARSIA_API intarsia_status intarsia_device_count(uint32_t *out_count);
 INTARSIA_API intarsia_status intarsia_device_query(uint32_t index, intarsia_device_info *out_info);
-/* A team of threads (parked when idle) and the kernels of one tier. The calling thread of an execute is one of the team. */
+/*
+ * CPU: a team of threads (parked when idle) and the kernels of one tier. The calling thread of an execute is one of the team.
+ * CUDA: a stream and a pool of memory on one GPU, and such a team for what is sampled on the host. Weights are in the native format. After
+ * INTARSIA_DEVICE_FAULT, every call on the device fails with the first fault's message; other devices go on.
+ */
 INTARSIA_API intarsia_status intarsia_device_open(const intarsia_device_options *options, intarsia_device **out_device);
 INTARSIA_API void intarsia_device_destroy(intarsia_device *device);
 /*
@@ -465,6 +484,11 @@ INTARSIA_API intarsia_status intarsia_step_begin(intarsia_step *step, uint32_t t
 INTARSIA_API intarsia_status intarsia_execute(intarsia_step *step, intarsia_executable *executable, uint32_t piece);
 /* Samples every row of the step from its logits as INTARSIA_BUFFER_SAMPLING says into INTARSIA_BUFFER_SAMPLED and the log-probability buffers. */
 INTARSIA_API intarsia_status intarsia_sample(intarsia_step *step);
+/*
+ * Waits for the device and makes the logits of rows 0 .. rows - 1 of the begun step readable in INTARSIA_BUFFER_LOGITS. On the CPU they are there
+ * as soon as their piece has run, and this only checks its arguments.
+ */
+INTARSIA_API intarsia_status intarsia_step_logits(intarsia_step *step, uint32_t rows);
 /*
  * Gives the sequence in slot 0 .. max_sequences - 1 of the step its sampler state, in place of any earlier one. Sampling, also in a replay,
  * finds it there. Ids must be below the vocabulary.

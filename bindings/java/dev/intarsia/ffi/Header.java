@@ -7,5 +7,5 @@ public final class Header {
     private Header() {}
 
     /** SHA-256 of intarsia.h, to be compared with intarsia_header_hash(). */
-    public static final String SHA256 = "f8e52041bbdd747830fd783b3448e7dc4ce0d571f52507cf185c030331fc0d56";
+    public static final String SHA256 = "4e70cb2e9de9dec0d483b5da5861b2ad3a62ead5082633b7473903ddfe7047ab";
 }

@@ -23,10 +23,10 @@ public class Intarsia extends Symbols {
     static final SymbolLookup SYMBOL_LOOKUP = SymbolLookup.loaderLookup()
             .or(Linker.nativeLinker().defaultLookup());
 
-    private static final int INTARSIA_ABI_VERSION = (int)2L;
+    private static final int INTARSIA_ABI_VERSION = (int)3L;
     /**
      * {@snippet lang=c :
-     * #define INTARSIA_ABI_VERSION 2
+     * #define INTARSIA_ABI_VERSION 3
      * }
      */
     public static int INTARSIA_ABI_VERSION() {
@@ -875,6 +875,75 @@ public class Intarsia extends Symbols {
                 traceDowncall("intarsia_last_error");
             }
             return (MemorySegment)mh$.invokeExact();
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+    private static final int INTARSIA_DEVICE_DETERMINISTIC = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum intarsia_device_flag.INTARSIA_DEVICE_DETERMINISTIC = 1
+     * }
+     */
+    public static int INTARSIA_DEVICE_DETERMINISTIC() {
+        return INTARSIA_DEVICE_DETERMINISTIC;
+    }
+
+    private static class intarsia_device_plugin {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Intarsia.C_INT,
+            Intarsia.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("intarsia_device_plugin");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_device_plugin(const char *path)
+     * }
+     */
+    public static FunctionDescriptor intarsia_device_plugin$descriptor() {
+        return intarsia_device_plugin.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_device_plugin(const char *path)
+     * }
+     */
+    public static MethodHandle intarsia_device_plugin$handle() {
+        return intarsia_device_plugin.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_device_plugin(const char *path)
+     * }
+     */
+    public static MemorySegment intarsia_device_plugin$address() {
+        return intarsia_device_plugin.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * intarsia_status intarsia_device_plugin(const char *path)
+     * }
+     */
+    public static int intarsia_device_plugin(MemorySegment path) {
+        var mh$ = intarsia_device_plugin.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("intarsia_device_plugin", path);
+            }
+            return (int)mh$.invokeExact(path);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
@@ -3800,6 +3869,67 @@ public class Intarsia extends Symbols {
                 traceDowncall("intarsia_sample", step);
             }
             return (int)mh$.invokeExact(step);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class intarsia_step_logits {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Intarsia.C_INT,
+            Intarsia.C_POINTER,
+            Intarsia.C_INT
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("intarsia_step_logits");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_step_logits(intarsia_step *step, uint32_t rows)
+     * }
+     */
+    public static FunctionDescriptor intarsia_step_logits$descriptor() {
+        return intarsia_step_logits.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_step_logits(intarsia_step *step, uint32_t rows)
+     * }
+     */
+    public static MethodHandle intarsia_step_logits$handle() {
+        return intarsia_step_logits.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_step_logits(intarsia_step *step, uint32_t rows)
+     * }
+     */
+    public static MemorySegment intarsia_step_logits$address() {
+        return intarsia_step_logits.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * intarsia_status intarsia_step_logits(intarsia_step *step, uint32_t rows)
+     * }
+     */
+    public static int intarsia_step_logits(MemorySegment step, int rows) {
+        var mh$ = intarsia_step_logits.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("intarsia_step_logits", step, rows);
+            }
+            return (int)mh$.invokeExact(step, rows);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {

@@ -20,6 +20,9 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     uint32_t ordinal;
  *     uint32_t threads;
  *     char tier[32];
+ *     uint32_t flags;
+ *     uint32_t reserved;
+ *     uint64_t memory;
  * }
  * }
  */
@@ -34,7 +37,10 @@ public class intarsia_device_options {
         Intarsia.C_INT.withName("kind"),
         Intarsia.C_INT.withName("ordinal"),
         Intarsia.C_INT.withName("threads"),
-        MemoryLayout.sequenceLayout(32, Intarsia.C_CHAR).withName("tier")
+        MemoryLayout.sequenceLayout(32, Intarsia.C_CHAR).withName("tier"),
+        Intarsia.C_INT.withName("flags"),
+        Intarsia.C_INT.withName("reserved"),
+        Intarsia.C_LONG.withName("memory")
     ).withName("intarsia_device_options");
 
     /**
@@ -295,6 +301,138 @@ public class intarsia_device_options {
      */
     public static void tier(MemorySegment struct, long index0, byte fieldValue) {
         tier$ELEM_HANDLE.set(struct, tier$OFFSET, index0, fieldValue);
+    }
+
+    private static final OfInt flags$LAYOUT = (OfInt)$LAYOUT.select(groupElement("flags"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * uint32_t flags
+     * }
+     */
+    public static final OfInt flags$layout() {
+        return flags$LAYOUT;
+    }
+
+    private static final long flags$OFFSET = $LAYOUT.byteOffset(groupElement("flags"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * uint32_t flags
+     * }
+     */
+    public static final long flags$offset() {
+        return flags$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * uint32_t flags
+     * }
+     */
+    public static int flags(MemorySegment struct) {
+        return struct.get(flags$LAYOUT, flags$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * uint32_t flags
+     * }
+     */
+    public static void flags(MemorySegment struct, int fieldValue) {
+        struct.set(flags$LAYOUT, flags$OFFSET, fieldValue);
+    }
+
+    private static final OfInt reserved$LAYOUT = (OfInt)$LAYOUT.select(groupElement("reserved"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * uint32_t reserved
+     * }
+     */
+    public static final OfInt reserved$layout() {
+        return reserved$LAYOUT;
+    }
+
+    private static final long reserved$OFFSET = $LAYOUT.byteOffset(groupElement("reserved"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * uint32_t reserved
+     * }
+     */
+    public static final long reserved$offset() {
+        return reserved$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * uint32_t reserved
+     * }
+     */
+    public static int reserved(MemorySegment struct) {
+        return struct.get(reserved$LAYOUT, reserved$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * uint32_t reserved
+     * }
+     */
+    public static void reserved(MemorySegment struct, int fieldValue) {
+        struct.set(reserved$LAYOUT, reserved$OFFSET, fieldValue);
+    }
+
+    private static final OfLong memory$LAYOUT = (OfLong)$LAYOUT.select(groupElement("memory"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * uint64_t memory
+     * }
+     */
+    public static final OfLong memory$layout() {
+        return memory$LAYOUT;
+    }
+
+    private static final long memory$OFFSET = $LAYOUT.byteOffset(groupElement("memory"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * uint64_t memory
+     * }
+     */
+    public static final long memory$offset() {
+        return memory$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * uint64_t memory
+     * }
+     */
+    public static long memory(MemorySegment struct) {
+        return struct.get(memory$LAYOUT, memory$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * uint64_t memory
+     * }
+     */
+    public static void memory(MemorySegment struct, long fieldValue) {
+        struct.set(memory$LAYOUT, memory$OFFSET, fieldValue);
     }
 
     /**
