@@ -95,6 +95,14 @@ intarsia_status intarsia_sample(intarsia_step *step) {
     });
 }
 
+intarsia_status intarsia_step_logits(intarsia_step *step, uint32_t rows) {
+    return guarded(__func__, [&] {
+        const auto target = get(step);
+        const std::lock_guard lock(target->mutex);
+        target->value.read_logits(rows);
+    });
+}
+
 intarsia_status intarsia_step_sampler_set(intarsia_step *step, uint32_t slot, const intarsia_sampler_state *state) {
     return guarded(__func__, [&] {
         const auto target = get(step);

@@ -27,7 +27,7 @@ Executable::Executable(std::shared_ptr<Partition> partition, uint32_t class_id, 
     }
     const Weights &weights = *partition_->graph()->weights();
     Lowered lowered = lower(made, weights.storage(), weights.matrices(), fused ? fuse(made) : one_call_each(made), lo_,
-                            hi_, weights.device()->team().threads());
+                            hi_, weights.device()->members());
     instructions_ = std::move(lowered.instructions);
     arena_bytes_ = lowered.arena_bytes;
 }

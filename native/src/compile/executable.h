@@ -4,17 +4,12 @@
 
 #include <memory>
 #include <string>
-#include <variant>
 #include <vector>
 
-#include "cpu/args.h"
+#include "compile/kernel_args.h"
 #include "graph/partition.h"
 
 namespace intarsia {
-
-using KernelArgs =
-    std::variant<cpu::EmbeddingArgs, cpu::NormArgs, cpu::LinearArgs, cpu::RopeTableArgs, cpu::QkvArgs,
-                 cpu::AttentionArgs, cpu::SiluMulArgs, cpu::AddArgs, cpu::SelectRowsArgs, cpu::RoundArgs>;
 
 // A field of the arguments that is known only for a piece and a step. `at` is its offset in the argument struct.
 struct Patch {

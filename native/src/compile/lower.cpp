@@ -107,9 +107,14 @@ public:
             fail(INTARSIA_INVALID_ARGUMENT, "compile: the arena for %u %s would be over %llu bytes", hi_,
                  made_.dim == Dim::TOKENS ? "tokens" : "rows", static_cast<unsigned long long>(kMaxArena));
         }
-        for (Instruction &instruction : instructions_) {
+        for (uint32_t i = 0; i < instructions_.size(); i++) {
+            Instruction &instruction = instructions_[i];
+            auto *norm = std::get_if<cpu::NormArgs>(&instruction.args);
             for (Patch &patch : instruction.patches) {
                 if (patch.kind == Kind::ARENA) {
+                    if (norm != nullptr && patch.at == offsetof(cpu::NormArgs, out)) {
+                        norm->passing = buffers_[patch.index].last == i + 1;
+                    }
                     patch.index = buffers_[patch.index].offset;
                 }
             }

@@ -73,8 +73,8 @@ cpu::LinearArgs *blocked(Instruction &instruction) {
 } // namespace
 
 void Executable::measure() {
-    if (hi_ <= cpu::kStreamRows) return;
     const Weights &weights = *partition_->graph()->weights();
+    if (hi_ <= cpu::kStreamRows || weights.device()->gpu()) return;
     const Binding *binding = nullptr;
     for (const Piece &piece : partition_->pieces())
         if (piece.class_id == class_id_) binding = &piece.binding;

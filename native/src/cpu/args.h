@@ -113,6 +113,7 @@ struct NormArgs {
     Storage out_storage; // INT8 only where group == width
     uint32_t room = 0; // rows that out has place for where n may be 1; 0 = n
     bool each = false; // the single row is computed by every thread, each to the row of its number
+    bool passing = false; // out is read by the next call and by nothing else
 };
 
 enum class Epilogue : uint8_t {

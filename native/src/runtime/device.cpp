@@ -133,7 +133,7 @@ void query_cpu(intarsia_device_info &info) {
     }
 }
 
-void query_cuda(intarsia_device_info &info) {
+void query_cuda(uint32_t ordinal, intarsia_device_info &info) {
     info.kind = INTARSIA_DEVICE_CUDA;
     info.available = 0;
     info.default_threads = 0;
@@ -142,7 +142,15 @@ void query_cuda(intarsia_device_info &info) {
     copy(info.name, "CUDA");
     copy(info.tiers, "");
     copy(info.tier, "");
-    copy(info.note, "this build has no CUDA plug-in");
+    copy(info.note, gpus().reason);
+    if (gpus().devices.empty()) return;
+    const GpuInfo gpu = gpu_info(ordinal);
+    info.available = 1;
+    info.memory_total = gpu.memory_total;
+    info.memory_free = gpu.memory_free;
+    copy(info.name, gpu.name);
+    copy(info.note, "compute capability " + std::to_string(gpu.major) + "." + std::to_string(gpu.minor) + ", " +
+                        std::to_string(gpu.multiprocessors) + " multiprocessors");
 }
 
 } // namespace
@@ -173,14 +181,12 @@ const cpu::Kernels &select_kernels(const std::string &tier, const char *environm
          built ? "needs instructions that this machine lacks" : "is not one of this build", names(tiers).c_str());
 }
 
-uint32_t device_count() { return 2; }
+uint32_t device_count() { return 1 + std::max<uint32_t>(1, static_cast<uint32_t>(gpus().devices.size())); }
 
 void device_query(uint32_t index, intarsia_device_info &info) {
-    switch (index) {
-    case 0: return query_cpu(info);
-    case 1: return query_cuda(info);
-    default: fail(INTARSIA_INVALID_ARGUMENT, "device index is %u; it must be < %u", index, device_count());
-    }
+    if (index >= device_count()) fail(INTARSIA_INVALID_ARGUMENT, "device index is %u; it must be < %u", index, device_count());
+    if (index == 0) return query_cpu(info);
+    query_cuda(index - 1, info);
 }
 
 } // namespace intarsia

@@ -1,4 +1,5 @@
-// The CPU as a device: what it is, and an opened one with its thread team and kernels.
+// The devices: what they are, and an opened one. Every device has a thread team and the kernels of a CPU tier: a CUDA device samples with them
+// what it does not sample itself.
 #pragma once
 
 #include <memory>
@@ -8,6 +9,7 @@
 #include "cpu/args.h"
 #include "intarsia.h"
 #include "runtime/cpuinfo.h"
+#include "runtime/gpu.h"
 #include "runtime/team.h"
 
 namespace intarsia {
@@ -32,20 +34,25 @@ std::string refusals(std::span<const Tier> tiers);
 // The choice itself: of tiers like those of build_tiers(); `environment` may be null.
 const cpu::Kernels &select_kernels(const std::string &tier, const char *environment, std::span<const Tier> tiers);
 
-// The CPU is number 0; CUDA is number 1, whether it can be used or not.
+// The CPU is number 0; CUDA devices follow, or one that says why there is none.
 uint32_t device_count();
 // Fills all but struct_size. Fails with INTARSIA_INVALID_ARGUMENT on an unknown index.
 void device_query(uint32_t index, intarsia_device_info &info);
 
 class Device {
 public:
-    Device(const cpu::Kernels &kernels, uint32_t threads) : kernels_(kernels), team_(threads) {}
+    Device(const cpu::Kernels &kernels, uint32_t threads, std::shared_ptr<Gpu> gpu = nullptr)
+        : kernels_(kernels), team_(threads), gpu_(std::move(gpu)) {}
     const cpu::Kernels &kernels() const { return kernels_; }
     Team &team() { return team_; }
+    const std::shared_ptr<Gpu> &gpu() const { return gpu_; } // null: the CPU
+    // How many do a kernel call together.
+    uint32_t members() const { return gpu_ ? 1 : team_.threads(); }
 
 private:
     const cpu::Kernels &kernels_;
     Team team_;
+    std::shared_ptr<Gpu> gpu_;
 };
 
 } // namespace intarsia

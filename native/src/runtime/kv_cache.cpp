@@ -25,7 +25,7 @@ KvCache::KvCache(std::shared_ptr<Device> device, cpu::Storage storage, uint32_t 
     value_bytes_ = geometry.value_bytes() * kv_heads * blocks;
     if (layers > (uint64_t{1} << 46) / (key_bytes_ + value_bytes_))
         fail(INTARSIA_OUT_OF_MEMORY, "a KV cache of %u layers and %u blocks is larger than any memory; ask for fewer blocks", layers, blocks);
-    memory_ = Memory((key_bytes_ + value_bytes_) * layers, "the KV cache");
+    memory_ = Memory((key_bytes_ + value_bytes_) * layers, "the KV cache", device_->gpu());
 }
 
 cpu::KvLayer KvCache::layer(uint32_t index) const {

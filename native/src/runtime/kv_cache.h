@@ -27,7 +27,7 @@ private:
     cpu::Storage storage_;
     uint32_t layers_, kv_heads_, head_dim_, blocks_;
     uint64_t key_bytes_, value_bytes_; // of one layer
-    Memory memory_;                    // the system gives pages only when they are first written
+    Memory memory_;                    // the host's system gives pages only when they are first written
 };
 
 } // namespace intarsia

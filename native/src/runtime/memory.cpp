@@ -7,6 +7,7 @@
 #endif
 
 #include "runtime/error.h"
+#include "runtime/gpu.h"
 
 namespace intarsia {
 
@@ -28,8 +29,14 @@ void lower_fence(const void *, uint64_t) {}
 uint64_t held(uint64_t bytes) { return (bytes + kFence + kPage - 1) / kPage * kPage; }
 } // namespace
 
-Memory::Memory(uint64_t bytes, const char *what) {
+Memory::Memory(uint64_t bytes, const char *what, std::shared_ptr<Gpu> gpu) {
     if (bytes == 0) return;
+    if (gpu) {
+        data_ = static_cast<std::byte *>(gpu->allocate(bytes, what));
+        bytes_ = bytes;
+        gpu_ = std::move(gpu);
+        return;
+    }
     // A huge page can only start at a multiple of its size: large buffers are mapped with one page to spare and the rest is returned.
     const bool huge = bytes >= kHugePage;
     const uint64_t kept = held(bytes);
@@ -54,6 +61,10 @@ Memory::Memory(uint64_t bytes, const char *what) {
 
 Memory::~Memory() {
     if (data_ == nullptr) return;
+    if (gpu_) {
+        gpu_->release(data_);
+        return;
+    }
     lower_fence(data_ + bytes_, held(bytes_) - bytes_);
     munmap(data_, held(bytes_));
 }

@@ -1,10 +1,12 @@
-// A recording: the resolved kernel calls of pieces at one exact size, run again by the team in one go. What a CUDA graph is to a GPU.
+// A recording: the resolved kernel calls of pieces at one exact size, run again by the team in one go. On a
+// CUDA device it is a graph.
 #pragma once
 
 #include <memory>
 #include <vector>
 
 #include "compile/executable.h"
+#include "runtime/gpu.h"
 #include "runtime/memory.h"
 #include "runtime/plan.h"
 
@@ -13,9 +15,9 @@ namespace intarsia {
 class Recording {
 public:
     Recording(uint64_t step, uint32_t tokens, uint32_t rows, bool samples, std::shared_ptr<Memory> arena, uint64_t arena_bytes,
-              std::vector<KernelArgs> calls, std::vector<CallPlan> plan)
+              std::vector<KernelArgs> calls, std::vector<CallPlan> plan, std::unique_ptr<Gpu::Recording> graph = nullptr)
         : step_(step), tokens_(tokens), rows_(rows), samples_(samples), arena_(std::move(arena)), arena_bytes_(arena_bytes), calls_(std::move(calls)),
-          plan_(std::move(plan)) {}
+          plan_(std::move(plan)), graph_(std::move(graph)) {}
 
     // Id of the step whose buffers the calls address: they may be used only while that step lives.
     uint64_t step() const { return step_; }
@@ -27,6 +29,7 @@ public:
     uint64_t bytes() const { return calls_.size() * (sizeof(KernelArgs) + sizeof(CallPlan)); }
     const std::vector<KernelArgs> &calls() const { return calls_; }
     const std::vector<CallPlan> &plan() const { return plan_; } // of each call
+    const Gpu::Recording *graph() const { return graph_.get(); } // on a CUDA device
 
 private:
     uint64_t step_;
@@ -36,6 +39,7 @@ private:
     uint64_t arena_bytes_;
     std::vector<KernelArgs> calls_;
     std::vector<CallPlan> plan_;
+    std::unique_ptr<Gpu::Recording> graph_;
 };
 
 } // namespace intarsia

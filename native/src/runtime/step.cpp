@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cfloat>
 #include <cstring>
+#include <optional>
 
 #include "runtime/error.h"
 
@@ -23,7 +25,8 @@ void check_size(const char *field, uint32_t value) {
 } // namespace
 
 Step::Step(std::shared_ptr<Partition> partition, std::shared_ptr<KvCache> cache, Sizes sizes)
-    : id_(++steps), partition_(std::move(partition)), cache_(std::move(cache)), device_(partition_->graph()->weights()->device()), sizes_(sizes) {
+    : id_(++steps), partition_(std::move(partition)), cache_(std::move(cache)), device_(partition_->graph()->weights()->device()), sizes_(sizes),
+      gpu_(device_->gpu()) {
     check_size("max_tokens", sizes.max_tokens);
     check_size("max_sequences", sizes.max_sequences);
     check_size("max_rows", sizes.max_rows);
@@ -53,7 +56,13 @@ Step::Step(std::shared_ptr<Partition> partition, std::shared_ptr<KvCache> cache,
         at += aligned(bytes[i]);
     }
     for (const Slot &slot : partition_->slots())
-        slots_.emplace_back(slot.row_bytes * (slot.dim == Dim::TOKENS ? sizes.max_tokens : sizes.max_rows), "values between pieces");
+        slots_.emplace_back(slot.row_bytes * (slot.dim == Dim::TOKENS ? sizes.max_tokens : sizes.max_rows), "values between pieces", gpu_);
+    if (gpu_) {
+        inputs_ = Memory(offset_of(INTARSIA_BUFFER_SAMPLING) + 64, "the step buffers of the device", gpu_);
+        logits_ = Memory(buffers_[INTARSIA_BUFFER_LOGITS].bytes, "the logits of a step", gpu_);
+        pinned_ = {static_cast<int32_t *>(gpu_->pin(buffers_[INTARSIA_BUFFER_SAMPLED].bytes)), [gpu = gpu_](int32_t *tokens) { gpu->unpin(tokens); }};
+        segments_.reserve(8 + sizes.max_sequences);
+    }
     const Weights &weights = *graph.weights();
     for (uint32_t id = 0, size = weights.size(); id < size; id++) weights_.push_back(weights.at(id).memory.data());
     // Sampling runs on the team, where nothing may throw: all it needs is allocated here.
@@ -85,7 +94,7 @@ Step::Buffer Step::buffer(uint32_t kind) const {
 }
 
 uint64_t Step::bytes() const {
-    uint64_t total = memory_.bytes() + arena_->bytes();
+    uint64_t total = memory_.bytes() + arena_->bytes() + inputs_.bytes() + logits_.bytes();
     for (const Memory &slot : slots_) total += slot.bytes();
     for (const auto &sampler : samplers_)
         if (sampler) total += sampler->bytes();
@@ -114,7 +123,34 @@ void Step::begin(uint32_t tokens, uint32_t sequences, uint32_t rows) {
     tokens_ = tokens;
     sequences_ = sequences;
     rows_ = rows;
+    if (gpu_) stage();
     begun_ = true;
+}
+
+uint64_t Step::offset_of(uint32_t kind) const {
+    return static_cast<uint64_t>(static_cast<std::byte *>(buffers_[kind].address) - memory_.data());
+}
+
+void *Step::kernel_address(uint32_t kind) const {
+    if (!gpu_) return buffers_[kind].address;
+    return kind == INTARSIA_BUFFER_LOGITS ? logits_.data() : inputs_.data() + offset_of(kind);
+}
+
+// What the kernels of this step will read of its buffers, to the device.
+void Step::stage() {
+    segments_.clear();
+    const auto add = [&](uint32_t kind, uint64_t first, uint64_t count) {
+        if (count != 0) segments_.push_back({static_cast<int32_t *>(kernel_address(kind)) + first, view<int32_t>(kind) + first, count * 4});
+    };
+    for (uint32_t kind : {INTARSIA_BUFFER_TOKENS, INTARSIA_BUFFER_POSITIONS, INTARSIA_BUFFER_SLOTS}) add(kind, 0, tokens_);
+    add(INTARSIA_BUFFER_ROWS, 0, rows_);
+    add(INTARSIA_BUFFER_QUERY_STARTS, 0, uint64_t{sequences_} + 1);
+    add(INTARSIA_BUFFER_LENGTHS, 0, sequences_);
+    const auto *length = view<int32_t>(INTARSIA_BUFFER_LENGTHS);
+    for (uint32_t s = 0; s < sequences_; s++)
+        add(INTARSIA_BUFFER_BLOCK_TABLES, uint64_t{s} * sizes_.max_blocks, (static_cast<uint32_t>(length[s]) + cpu::kBlock - 1) / cpu::kBlock);
+    segments_.push_back({kernel_address(INTARSIA_BUFFER_SAMPLING), &sequences_, 4});
+    gpu_->stage(segments_);
 }
 
 void Step::check_tokens(uint32_t tokens) const {
@@ -165,13 +201,13 @@ void *Step::external(uint32_t value) const {
     switch (placement.where) {
     case Placement::Where::INPUT:
         switch (placement.index) {
-        case INTARSIA_INPUT_TOKENS: return buffers_[INTARSIA_BUFFER_TOKENS].address;
-        case INTARSIA_INPUT_POSITIONS: return buffers_[INTARSIA_BUFFER_POSITIONS].address;
-        case INTARSIA_INPUT_SLOTS: return buffers_[INTARSIA_BUFFER_SLOTS].address;
-        default: return buffers_[INTARSIA_BUFFER_ROWS].address;
+        case INTARSIA_INPUT_TOKENS: return kernel_address(INTARSIA_BUFFER_TOKENS);
+        case INTARSIA_INPUT_POSITIONS: return kernel_address(INTARSIA_BUFFER_POSITIONS);
+        case INTARSIA_INPUT_SLOTS: return kernel_address(INTARSIA_BUFFER_SLOTS);
+        default: return kernel_address(INTARSIA_BUFFER_ROWS);
         }
     case Placement::Where::SLOT: return slots_[placement.index].data();
-    case Placement::Where::LOGITS: return buffers_[INTARSIA_BUFFER_LOGITS].address;
+    case Placement::Where::LOGITS: return kernel_address(INTARSIA_BUFFER_LOGITS);
     case Placement::Where::NOWHERE: break;
     }
     fail(INTARSIA_INTERNAL, "step: value %u crosses pieces but has no place", value);
@@ -188,10 +224,10 @@ void Step::resolve(const Instruction &instruction, const Binding &binding, uint3
         case Patch::Kind::EXTERNAL: put(external(binding.values[patch.index])); break;
         case Patch::Kind::WEIGHT: put(weights_[binding.weights[patch.index]]); break;
         case Patch::Kind::KV_LAYER: put(cache_->layer(binding.layers[patch.index])); break;
-        case Patch::Kind::SEQUENCES: put(&sequences_); break;
-        case Patch::Kind::QUERY_STARTS: put(buffers_[INTARSIA_BUFFER_QUERY_STARTS].address); break;
-        case Patch::Kind::LENGTHS: put(buffers_[INTARSIA_BUFFER_LENGTHS].address); break;
-        case Patch::Kind::BLOCK_TABLES: put(buffers_[INTARSIA_BUFFER_BLOCK_TABLES].address); break;
+        case Patch::Kind::SEQUENCES: put(gpu_ ? kernel_address(INTARSIA_BUFFER_SAMPLING) : &sequences_); break;
+        case Patch::Kind::QUERY_STARTS: put(kernel_address(INTARSIA_BUFFER_QUERY_STARTS)); break;
+        case Patch::Kind::LENGTHS: put(kernel_address(INTARSIA_BUFFER_LENGTHS)); break;
+        case Patch::Kind::BLOCK_TABLES: put(kernel_address(INTARSIA_BUFFER_BLOCK_TABLES)); break;
         case Patch::Kind::MAX_BLOCKS: put(sizes_.max_blocks); break;
         }
     }
@@ -212,7 +248,7 @@ size_t Step::resolve(const Part &part, std::vector<KernelArgs> &calls, size_t at
              piece.dim == Dim::TOKENS ? "tokens" : "rows", executable.lo(), executable.hi());
 
     if (executable.arena_bytes() > arena_->bytes())
-        arena_ = std::make_shared<Memory>(executable.arena_bytes(), "the arena of an executable");
+        arena_ = std::make_shared<Memory>(executable.arena_bytes(), "the arena of an executable", gpu_);
     const std::vector<Instruction> &instructions = executable.instructions();
     if (calls.size() < at + instructions.size()) calls.resize(at + instructions.size());
     for (const Instruction &instruction : instructions) resolve(instruction, piece.binding, n, calls[at++]);
@@ -221,6 +257,7 @@ size_t Step::resolve(const Part &part, std::vector<KernelArgs> &calls, size_t at
 
 void Step::execute(const Executable &executable, uint32_t piece) {
     const size_t count = resolve({&executable, piece}, calls_, 0);
+    if (gpu_) return gpu_->run({calls_.data(), count});
     run_calls(*device_, {calls_.data(), count}, {}, nullptr, nullptr);
 }
 
@@ -269,7 +306,28 @@ SampleJob Step::sample_job() {
 
 void Step::sample() {
     SampleJob job = sample_job();
-    if (rows_ != 0) run_calls(*device_, {}, {}, &job, nullptr);
+    if (rows_ != 0) run_sampler(job, false, nullptr);
+}
+
+// On a CUDA device the plain choice of the largest logit is made there, and has been made if `chosen`; the rest is sampled here.
+void Step::run_sampler(SampleJob &job, bool chosen, uint64_t *nanoseconds) {
+    const auto plain = [](const intarsia_sampling &row) {
+        return row.temperature < FLT_MIN && row.state == 0 && row.target == 0 && row.logprobs == 0;
+    };
+    if (gpu_ && std::all_of(job.sampling, job.sampling + rows_, plain)) {
+        if (!chosen) gpu_->argmax(argmax());
+        gpu_->wait();
+        std::copy_n(pinned_.get(), rows_, job.sampled);
+        return;
+    }
+    read_logits(rows_);
+    run_calls(*device_, {}, {}, &job, nanoseconds);
+}
+
+void Step::read_logits(uint32_t rows) {
+    if (!begun_) fail(INTARSIA_INVALID_STATE, "no step was begun");
+    if (rows > rows_) fail(INTARSIA_INVALID_ARGUMENT, "step: logits of %u rows, but the step has %u", rows, rows_);
+    if (gpu_ && rows != 0) gpu_->download(buffers_[INTARSIA_BUFFER_LOGITS].address, logits_.data(), uint64_t{rows} * logits_width_ * 4);
 }
 
 std::shared_ptr<Recording> Step::record(const std::vector<Part> &parts, bool samples) {
@@ -289,6 +347,12 @@ std::shared_ptr<Recording> Step::record(const std::vector<Part> &parts, bool sam
         over[static_cast<int>(partition_->piece(part.piece).dim)] = true;
     }
     calls.resize(count);
+    if (gpu_) {
+        const GpuArgmax choice = argmax();
+        auto graph = Gpu::record(gpu_, calls, samples && rows_ != 0 ? &choice : nullptr);
+        return std::make_shared<Recording>(id_, over[0] ? tokens_ : 0, over[1] ? rows_ : 0, samples, arena_, arena_bytes, std::move(calls),
+                                           std::vector<CallPlan>(count), std::move(graph));
+    }
     std::vector<CallPlan> plan = plan_calls(calls, tokens_, device_->team().threads());
     return std::make_shared<Recording>(id_, over[0] ? tokens_ : 0, over[1] ? rows_ : 0, samples, arena_, arena_bytes, std::move(calls),
                                        std::move(plan));
@@ -300,7 +364,20 @@ void Step::replay(const Recording &recording, uint64_t *nanoseconds) {
     if ((recording.tokens() != 0 && recording.tokens() != tokens_) || (recording.rows() != 0 && recording.rows() != rows_))
         fail(INTARSIA_INVALID_ARGUMENT, "the step has %u tokens and %u rows, but the recording is of %u and %u", tokens_, rows_,
              recording.tokens(), recording.rows());
-    if (recording.samples() && rows_ != 0) {
+    const bool samples = recording.samples() && rows_ != 0;
+    if (gpu_) {
+        std::optional<SampleJob> job;
+        if (samples) job.emplace(sample_job());
+        if (nanoseconds != nullptr) {
+            const GpuArgmax choice = argmax();
+            gpu_->profile(recording.calls(), samples ? &choice : nullptr, nanoseconds);
+        } else {
+            gpu_->replay(*recording.graph());
+        }
+        if (samples) run_sampler(*job, true, nullptr);
+        return;
+    }
+    if (samples) {
         SampleJob job = sample_job();
         run_calls(*device_, recording.calls(), recording.plan(), &job, nanoseconds);
     } else {

@@ -1,6 +1,7 @@
 // One step's buffers, and the execution of compiled pieces over them: at once, or recorded and replayed.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -33,6 +34,7 @@ public:
     void begin(uint32_t tokens, uint32_t sequences, uint32_t rows);
     void execute(const Executable &executable, uint32_t piece);
     void sample();
+    void read_logits(uint32_t rows);
     void set_sampler(uint32_t slot, const intarsia_sampler_state &state);
     void clear_sampler(uint32_t slot);
 
@@ -56,6 +58,12 @@ private:
     void check_slot(uint32_t slot) const;
     void check_row(const intarsia_sampling &sampling, uint32_t row);
     SampleJob sample_job();
+    // Where kernels find a step buffer.
+    uint64_t offset_of(uint32_t kind) const;
+    void *kernel_address(uint32_t kind) const;
+    void stage();
+    void run_sampler(SampleJob &job, bool chosen, uint64_t *nanoseconds);
+    GpuArgmax argmax() const { return {logits_.as<float>(), rows_, logits_width_, pinned_.get()}; }
 
     const uint64_t id_; // of this step alone, among all of the process
     std::shared_ptr<Partition> partition_;
@@ -66,6 +74,11 @@ private:
     uint32_t logits_width_ = 0;
     Buffer buffers_[INTARSIA_BUFFER_RANKS + 1] = {};
     Memory memory_;                // the step buffers
+    // On a CUDA device: its copy of the buffers that kernels read, then the number of sequences; the logits; and the tokens of argmax.
+    std::shared_ptr<Gpu> gpu_;
+    Memory inputs_, logits_;
+    std::unique_ptr<int32_t, std::function<void(int32_t *)>> pinned_;
+    std::vector<GpuSegment> segments_;
     std::vector<Memory> slots_;    // values that cross pieces
     std::vector<const void *> weights_; // data of each weight of the set, by id
     std::shared_ptr<Memory> arena_; // scratch of what runs, as large as the largest executable seen; recordings keep the one they were made with

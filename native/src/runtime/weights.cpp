@@ -4,6 +4,7 @@
 #include <cstring>
 #include <vector>
 
+#include "cpu/bf16.h"
 #include "cpu/pack.h"
 #include "cpu/quantize.h"
 #include "runtime/error.h"
@@ -85,7 +86,30 @@ void quantize_tiles(Device &device, const Weight &weight, cpu::Storage storage, 
     });
 }
 
+// Row-major to a device, in pieces that are converted here.
+void upload(Gpu &gpu, const void *data, cpu::Source source, uint64_t count, cpu::Storage storage, std::byte *to) {
+    if ((source == cpu::Source::F32 && storage == cpu::Storage::F32) || (source == cpu::Source::BF16 && storage == cpu::Storage::BF16))
+        return gpu.upload(to, data, count * bytes_of(source));
+    constexpr uint64_t kPiece = 1 << 20;
+    std::vector<float> wide(std::min(count, kPiece));
+    std::vector<uint16_t> rounded(storage == cpu::Storage::BF16 ? wide.size() : 0);
+    const FloatMode mode;
+    for (uint64_t done = 0; done < count; done += kPiece) {
+        const uint64_t now = std::min(kPiece, count - done);
+        cpu::widen(static_cast<const std::byte *>(data) + done * bytes_of(source), source, now, wide.data());
+        std::transform(wide.begin(), wide.begin() + static_cast<ptrdiff_t>(rounded.empty() ? 0 : now), rounded.begin(), cpu::round_bf16);
+        const void *from = rounded.empty() ? static_cast<const void *>(wide.data()) : rounded.data();
+        gpu.upload(to + done * cpu::element_bytes(storage), from, now * cpu::element_bytes(storage));
+    }
+}
+
 } // namespace
+
+Weights::Weights(std::shared_ptr<Device> device, cpu::Storage storage, cpu::Storage matrices)
+    : device_(std::move(device)), storage_(storage), matrices_(matrices) {
+    if (device_->gpu() && cpu::quantized(matrices_))
+        fail(INTARSIA_UNSUPPORTED, "a CUDA device has no kernels for INT8 and INT4 weights; use the native format");
+}
 
 void quantize_matrix(cpu::Storage format, uint32_t dtype, const int64_t *dims, const void *data, uint64_t bytes, void *out_values,
                      uint64_t value_bytes, void *out_scales, uint64_t scale_bytes) {
@@ -133,6 +157,13 @@ uint32_t Weights::add(const char *name, uint32_t dtype, const int64_t *dims, uin
     check_bytes(name, "data", bytes, count * bytes_of(source));
 
     Weight weight{.name = name, .rank = rank, .n = static_cast<uint32_t>(dims[0]), .k = 1, .memory = {}};
+    if (const auto &gpu = device_->gpu()) {
+        const cpu::Storage held = rank == 1 ? cpu::Storage::F32 : storage_;
+        if (rank == 2) weight.k = static_cast<uint32_t>(dims[1]);
+        weight.memory = Memory(count * cpu::element_bytes(held), name, gpu);
+        upload(*gpu, data, source, count, held, weight.memory.data());
+        return keep(std::move(weight));
+    }
     if (rank == 1) {
         weight.memory = Memory(count * sizeof(float), name);
         cpu::widen(data, source, count, weight.memory.as<float>());

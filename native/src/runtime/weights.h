@@ -1,4 +1,5 @@
-// The weights of a model, laid out once for the kernels of its device and shared by all executables.
+// The weights of a model, laid out once for the kernels of its device and shared by all executables: of the CPU as cpu/args.h says, of a CUDA
+// device row-major.
 #pragma once
 
 #include <deque>
@@ -28,8 +29,7 @@ void quantize_matrix(cpu::Storage format, uint32_t dtype, const int64_t *dims, c
 class Weights {
 public:
     // storage: F32 or BF16, the precision; matrices: how they are held, the same or quantized.
-    Weights(std::shared_ptr<Device> device, cpu::Storage storage, cpu::Storage matrices)
-        : device_(std::move(device)), storage_(storage), matrices_(matrices) {}
+    Weights(std::shared_ptr<Device> device, cpu::Storage storage, cpu::Storage matrices);
 
     uint32_t add(const char *name, uint32_t dtype, const int64_t *dims, uint32_t rank, const void *data, uint64_t bytes);
     // A matrix that was quantized before to the format of the set (see cpu/quantize.h).
