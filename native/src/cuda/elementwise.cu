@@ -1,0 +1,186 @@
+// The kernels that touch each element once: embedding, norm, rope table, heads, and the rest.
+#include <algorithm>
+
+#include "cuda/device_math.h"
+#include "cuda/kernels.h"
+
+namespace intarsia::cuda {
+
+namespace {
+
+using cpu::HeadsArgs;
+using cpu::Storage;
+
+constexpr uint32_t kThreads = 256;
+constexpr uint32_t kWarps = kThreads / kWarp;
+
+__device__ uint32_t stride_of(uint32_t width, Storage storage) { return storage == Storage::BF16 ? (width + 1) / 2 * 2 : width; }
+
+// Grids over rows, and over the elements of a row.
+dim3 grid_of(uint32_t rows, uint32_t width) { return dim3(rows, std::min(64u, (width + kThreads - 1) / kThreads)); }
+
+template <typename Body> __device__ void each_element(uint32_t width, Body body) {
+    for (uint32_t i = blockIdx.y * kThreads + threadIdx.x; i < width; i += gridDim.y * kThreads) body(i);
+}
+
+__global__ void embedding(const cpu::EmbeddingArgs args) {
+    let_next_start();
+    wait_for_earlier();
+    const uint32_t width = args.weight.k;
+    const uint64_t from = uint64_t(args.tokens[blockIdx.x]) * width, to = uint64_t{blockIdx.x} * width;
+    each_element(width, [&](uint32_t i) {
+        args.out[to + i] = args.weight.storage == Storage::F32 ? static_cast<const float *>(args.weight.data)[from + i]
+                                                                : widen(static_cast<const __nv_bfloat16 *>(args.weight.data)[from + i]);
+    });
+}
+
+// A warp for each group of a row.
+__global__ void norm(const cpu::NormArgs args) {
+    let_next_start();
+    wait_for_earlier();
+    const uint32_t lane = threadIdx.x % kWarp, groups = args.width / args.group;
+    const uint64_t unit = uint64_t{blockIdx.x} * kWarps + threadIdx.x / kWarp;
+    if (unit >= uint64_t{args.n} * groups) return;
+    const uint64_t row = unit / groups;
+    const uint32_t start = static_cast<uint32_t>(unit % groups) * args.group;
+    const float *x = args.x + row * args.width + start;
+    const float inverse = inverse_rms(x, args.group, args.eps, lane);
+    const uint64_t to = row * stride_of(args.width, args.out_storage) + start;
+    for (uint32_t i = lane; i < args.group; i += kWarp) put(args.out, args.out_storage, to + i, x[i] * inverse * args.weight[i]);
+    if (lane == 0 && start + args.group == args.width) put_padding(args.out, args.out_storage, row, args.width);
+}
+
+__global__ void rope_table(const cpu::RopeTableArgs args) {
+    let_next_start();
+    wait_for_earlier();
+    const float position = static_cast<float>(args.positions[blockIdx.x]);
+    float *out = args.out + uint64_t{blockIdx.x} * 2 * args.half;
+    for (uint32_t i = threadIdx.x; i < args.half; i += kThreads) {
+        double sine, cosine;
+        sincos(static_cast<double>(position * args.inverse_frequencies[i]), &sine, &cosine);
+        out[i] = static_cast<float>(cosine) * args.scale;
+        out[args.half + i] = static_cast<float>(sine) * args.scale;
+    }
+}
+
+// One head by one warp; put(at, value).
+template <typename Put> __device__ void head(const HeadsArgs &args, const float *x, uint64_t row, uint32_t lane, Put put) {
+    const uint32_t dim = args.head_dim, half = dim / 2;
+    const float inverse = args.norm_weight != nullptr ? inverse_rms(x, dim, args.eps, lane) : 1.0f;
+    const auto element = [&](uint32_t i) { return args.norm_weight != nullptr ? x[i] * inverse * args.norm_weight[i] : x[i]; };
+    if (args.table == nullptr) {
+        for (uint32_t i = lane; i < dim; i += kWarp) put(i, element(i));
+        return;
+    }
+    const float *table = args.table + row * dim;
+    for (uint32_t i = lane; i < half; i += kWarp) {
+        const float cosine = table[i], sine = table[half + i], a = element(i), b = element(half + i);
+        put(i, fmaf(a, cosine, -(b * sine)));
+        put(half + i, fmaf(b, cosine, a * sine));
+    }
+}
+
+// A warp for each head of q, k and v of each row.
+__global__ void qkv(const cpu::QkvArgs args, uint32_t q_heads, uint32_t k_heads, uint32_t v_heads) {
+    let_next_start();
+    wait_for_earlier();
+    const uint32_t lane = threadIdx.x % kWarp, heads = q_heads + k_heads + v_heads;
+    const uint64_t unit = uint64_t{blockIdx.x} * kWarps + threadIdx.x / kWarp;
+    if (unit >= uint64_t{args.n} * heads) return;
+    const uint64_t row = unit / heads;
+    uint32_t h = static_cast<uint32_t>(unit % heads);
+    const auto to_matrix = [&](const HeadsArgs &part, uint32_t number) {
+        const uint32_t width = part.heads * part.head_dim;
+        const uint64_t to = row * stride_of(width, part.out_storage) + uint64_t{number} * part.head_dim;
+        head(part, part.x + row * width + uint64_t{number} * part.head_dim, row, lane,
+             [&](uint32_t at, float value) { put(part.out, part.out_storage, to + at, value); });
+    };
+    if (h < q_heads) return to_matrix(args.q, h);
+    h -= q_heads;
+    const int32_t slot = args.slots != nullptr ? args.slots[row] : -1;
+    const cpu::KvLayer &cache = args.cache;
+    const auto cached = [&](uint32_t number) {
+        const uint64_t block = static_cast<uint32_t>(slot) / cpu::kBlock, offset = static_cast<uint32_t>(slot) % cpu::kBlock;
+        return ((block * cache.kv_heads + number) * cpu::kBlock + offset) * cache.head_dim;
+    };
+    if (h < k_heads) {
+        if (args.k.out != nullptr) return to_matrix(args.k, h);
+        if (slot < 0) return;
+        const uint64_t to = cached(h);
+        head(args.k, args.k.x + (row * k_heads + h) * args.k.head_dim, row, lane,
+             [&](uint32_t at, float value) { put(cache.keys, cache.storage, to + at, value); });
+    } else if (slot >= 0) {
+        h -= k_heads;
+        const uint64_t to = cached(h);
+        const float *x = args.v + (row * v_heads + h) * cache.head_dim;
+        for (uint32_t i = lane; i < cache.head_dim; i += kWarp) put(cache.values, cache.storage, to + i, x[i]);
+    }
+}
+
+__global__ void silu_times(const cpu::SiluMulArgs args) {
+    let_next_start();
+    wait_for_earlier();
+    const uint64_t from = uint64_t{blockIdx.x} * args.width, to = uint64_t{blockIdx.x} * stride_of(args.width, args.out_storage);
+    each_element(args.width, [&](uint32_t i) { put(args.out, args.out_storage, to + i, silu_mul(args.gate[from + i], args.up[from + i])); });
+    if (threadIdx.x == 0 && blockIdx.y == 0) put_padding(args.out, args.out_storage, blockIdx.x, args.width);
+}
+
+__global__ void add(const cpu::AddArgs args) {
+    let_next_start();
+    wait_for_earlier();
+    const uint64_t at = uint64_t{blockIdx.x} * args.width;
+    each_element(args.width, [&](uint32_t i) { args.out[at + i] = args.a[at + i] + args.b[at + i]; });
+}
+
+__global__ void select_rows(const cpu::SelectRowsArgs args) {
+    let_next_start();
+    wait_for_earlier();
+    const uint64_t from = uint64_t(args.rows[blockIdx.x]) * args.width, to = uint64_t{blockIdx.x} * args.width;
+    each_element(args.width, [&](uint32_t i) { args.out[to + i] = args.x[from + i]; });
+}
+
+__global__ void round(const cpu::RoundArgs args) {
+    let_next_start();
+    wait_for_earlier();
+    const uint64_t from = uint64_t{blockIdx.x} * args.width, to = uint64_t{blockIdx.x} * stride_of(args.width, args.out_storage);
+    each_element(args.width, [&](uint32_t i) { put(args.out, args.out_storage, to + i, args.x[from + i]); });
+    if (threadIdx.x == 0 && blockIdx.y == 0) put_padding(args.out, args.out_storage, blockIdx.x, args.width);
+}
+
+dim3 warps(uint64_t units) { return dim3(static_cast<uint32_t>((units + kWarps - 1) / kWarps)); }
+
+} // namespace
+
+void launch(const Context &context, const cpu::EmbeddingArgs &args) {
+    launch(context, "embedding", embedding, grid_of(args.n, args.weight.k), kThreads, 0, args);
+}
+
+void launch(const Context &context, const cpu::NormArgs &args) {
+    launch(context, "norm", norm, warps(uint64_t{args.n} * (args.width / args.group)), kThreads, 0, args);
+}
+
+void launch(const Context &context, const cpu::RopeTableArgs &args) {
+    launch(context, "rope table", rope_table, args.n, kThreads, 0, args);
+}
+
+void launch(const Context &context, const cpu::QkvArgs &args) {
+    const uint32_t q = args.q.x != nullptr ? args.q.heads : 0, k = args.k.x != nullptr ? args.k.heads : 0;
+    const uint32_t v = args.v != nullptr ? args.cache.kv_heads : 0;
+    if (q + k + v != 0) launch(context, "q, k, v", qkv, warps(uint64_t{args.n} * (q + k + v)), kThreads, 0, args, q, k, v);
+}
+
+void launch(const Context &context, const cpu::SiluMulArgs &args) {
+    launch(context, "silu_mul", silu_times, grid_of(args.n, args.width), kThreads, 0, args);
+}
+
+void launch(const Context &context, const cpu::AddArgs &args) { launch(context, "add", add, grid_of(args.n, args.width), kThreads, 0, args); }
+
+void launch(const Context &context, const cpu::SelectRowsArgs &args) {
+    launch(context, "select rows", select_rows, grid_of(args.n, args.width), kThreads, 0, args);
+}
+
+void launch(const Context &context, const cpu::RoundArgs &args) {
+    launch(context, "round", round, grid_of(args.n, args.width), kThreads, 0, args);
+}
+
+} // namespace intarsia::cuda
