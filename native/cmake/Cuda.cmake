@@ -21,16 +21,18 @@ endif()
 set(CMAKE_CUDA_ARCHITECTURES ${INTARSIA_CUDA_ARCHITECTURES})
 set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
 enable_language(CUDA)
-set(CMAKE_CUDA_STANDARD 20)
-set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION) # nvcc 12 and later know it, CMake 3.25 does not know that
+    set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+    set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
+endif()
 
 file(GLOB cuda_sources CONFIGURE_DEPENDS src/cuda/*.cu src/cuda/*.cpp)
 add_library(intarsia_cuda_objects OBJECT ${cuda_sources} src/runtime/error.cpp ${INTARSIA_BUILD_HEADER})
 set_target_properties(intarsia_cuda_objects PROPERTIES POSITION_INDEPENDENT_CODE ON)
 target_include_directories(intarsia_cuda_objects PUBLIC include src ${INTARSIA_GENERATED})
 target_compile_options(intarsia_cuda_objects PUBLIC
-    $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-fvisibility=hidden>
-    $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Werror -fvisibility=hidden -fvisibility-inlines-hidden>)
+    "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-fvisibility=hidden>"
+    "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Werror;-fvisibility=hidden;-fvisibility-inlines-hidden>")
 target_link_libraries(intarsia_cuda_objects PUBLIC Threads::Threads ${CMAKE_DL_LIBS})
 
 add_library(intarsia_cuda MODULE)
