@@ -22,7 +22,9 @@ class WeightSet {
 public:
     explicit WeightSet(cpu::Storage storage, uint32_t threads = 1) : WeightSet(storage, storage, threads) {}
     WeightSet(cpu::Storage storage, cpu::Storage matrices, uint32_t threads = 1)
-        : weights_(std::make_shared<Weights>(std::make_shared<Device>(select_kernels("scalar"), threads), storage, matrices)) {}
+        : WeightSet(std::make_shared<Device>(select_kernels("scalar"), threads), storage, matrices) {}
+    WeightSet(std::shared_ptr<Device> device, cpu::Storage storage, cpu::Storage matrices)
+        : weights_(std::make_shared<Weights>(std::move(device), storage, matrices)) {}
 
     uint32_t vector(uint32_t n, const std::string &name = "") { return add(name, {n}, 1); }
     uint32_t matrix(uint32_t n, uint32_t k, const std::string &name = "") {
