@@ -14,14 +14,28 @@ public:
 
     void open_device() {
         intarsia_device_options options{};
-        options.kind = o.number(0u, {uint32_t{INTARSIA_DEVICE_CUDA}, 2u, 0xFFFFFFFFu});
+        options.kind = o.number(0u, {2u, 3u, 0xFFFFFFFFu});
         options.ordinal = o.number(0u, {1u, 0xFFFFFFFFu});
         options.threads = o.number(r.of({1u, 1u, 2u, 3u}), {257u, 0x80000000u, 0xFFFFFFFFu});
+        options.flags = o.number(r.below(2), {2u, 3u, 0x80000000u, 0xFFFFFFFFu});
+        options.reserved = o.number(0u, {1u, 0xFFFFFFFFu});
+        options.memory = o.number(uint64_t{0}, {uint64_t{1}, UINT64_MAX});
         if (r.once_in(2)) std::strcpy(options.tier, "scalar");
         if (s.spoils_argument()) std::memset(options.tier, r.of({'s', '\xFF'}), r.of({31, 32}));
         const In in(s, options);
         Out<intarsia_device *> out(s);
         if (FUZZ_CALL(s, intarsia_device_open, in, out)) o.remember(o.devices, Device{out.value()});
+    }
+
+    // Once it has been looked for, only the path that it had is right.
+    void name_plugin() {
+        uint32_t count = 0;
+        intarsia_device_count(&count);
+        const bool wrong = s.spoils_argument();
+        const std::string path = wrong ? r.of({std::string("x"), std::string("/"), std::string(5000, 'y'), std::string("\xFF\xFE")}) : "";
+        const std::vector<char> text(path.c_str(), path.c_str() + path.size() + 1);
+        const Array in(s, text);
+        FUZZ_CALL(s, intarsia_device_plugin, in);
     }
 
     void measure_read() {

@@ -276,6 +276,13 @@ public:
         if (FUZZ_CALL(s, intarsia_sample, o.given(step.handle))) buffers.check_sampled(rows);
     }
 
+    void read_logits(Step &step) {
+        const uint32_t rows = step.begun ? step.sizes.rows : 0;
+        const uint32_t wanted = o.number(r.from(0, rows), {rows + 1, 0x80000000u, 0xFFFFFFFFu});
+        s.next.wrong |= !step.begun;
+        FUZZ_CALL(s, intarsia_step_logits, o.given(step.handle), wanted);
+    }
+
     // Gives a slot a sampler state, mostly a valid one, or takes it away.
     void set_sampler(Step &step) {
         const uint32_t slots = step.most.max_sequences, vocabulary = step.partition->graph->logits;

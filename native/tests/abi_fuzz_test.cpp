@@ -51,7 +51,9 @@ void ask_library(Session &s) {
     const uint32_t index = wrong ? s.random.of({2u, 3u, 0x80000000u, 0xFFFFFFFFu}) : s.random.below(2);
     Out<intarsia_device_info> info(s);
     if (!FUZZ_CALL(s, intarsia_device_query, index, info)) return;
-    EXPECT_EQ(info.value().available, index == 0 ? 1u : 0u);
+    if (index == 0) {
+        EXPECT_EQ(info.value().available, 1u);
+    }
     EXPECT_LE(info.value().memory_free, info.value().memory_total);
     for (const auto &[text, size] :
          {std::pair{info.pointer()->name, 96}, {info.pointer()->tiers, 96}, {info.pointer()->note, 256}})
@@ -66,7 +68,7 @@ public:
 
     void act() {
         switch (r.below(26)) {
-        case 0: return r.once_in(4) ? ask_library(s) : r.once_in(4) ? graphs.measure_read() : graphs.ask_weights();
+        case 0: return r.once_in(4) ? ask_library(s) : r.once_in(8) ? graphs.name_plugin() : r.once_in(4) ? graphs.measure_read() : graphs.ask_weights();
         case 1: return objects.devices.size() < 3 ? graphs.open_device() : objects.destroy_any();
         case 2: return objects.weights.size() < 4 ? graphs.make_weights() : objects.destroy_any();
         case 3:
@@ -93,6 +95,7 @@ public:
         case 21:
             return each(objects.steps, [&](const Ref<Step> &step) {
                 if (r.once_in(2)) steps.set_sampler(*step);
+                else if (r.once_in(4)) steps.read_logits(*step);
                 else steps.sample(*step);
             });
         case 22: return each(objects.steps, [&](const Ref<Step> &step) { recordings.record(step); });

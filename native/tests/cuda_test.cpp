@@ -239,7 +239,7 @@ TEST(Cuda, SaysWhatMemoryIsMissing) {
     NEEDS_CUDA();
     const auto device = std::make_shared<Device>(select_kernels(""), 1, std::make_shared<Gpu>(0, false, uint64_t{1} << 30));
     try {
-        KvCache cache(device, Storage::BF16, 64, 8, 128, 16384);
+        KvCache cache(device, Storage::BF16, 32, 8, 128, 16384);
         FAIL() << "a cache of 32 GiB in a pool of 1";
     } catch (const Error &error) {
         EXPECT_EQ(error.status(), INTARSIA_OUT_OF_MEMORY);
