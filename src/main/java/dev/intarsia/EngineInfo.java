@@ -1,5 +1,6 @@
 package dev.intarsia;
 
+import dev.intarsia.runtime.DeviceKind;
 import dev.intarsia.runtime.Precision;
 import dev.intarsia.runtime.WeightFormat;
 import java.nio.file.Path;
@@ -10,9 +11,14 @@ import java.util.Locale;
  *
  * @param version of the native library
  * @param library file of the native library
- * @param device name of the device
- * @param cpuTier instruction-set tier of the kernels
- * @param threads of the kernels
+ * @param device the maker's name of the device
+ * @param deviceKind what it is
+ * @param deviceOrdinal which of its kind, from 0
+ * @param deviceNote a remark of the device, such as its compute capability; "" if there is nothing to say
+ * @param noCuda why this machine has no CUDA device that can be opened; "" if it has one
+ * @param deterministic whether the bits of a result do not depend on how its steps are dispatched; on the CPU they never do
+ * @param cpuTier instruction-set tier of the kernels, on a CUDA device of what is sampled on the host
+ * @param threads of these
  * @param precision numeric mode
  * @param format how the matrices are held
  * @param architecture of the checkpoint, such as {@code Qwen3ForCausalLM}
@@ -28,6 +34,11 @@ public record EngineInfo(
         String version,
         Path library,
         String device,
+        DeviceKind deviceKind,
+        int deviceOrdinal,
+        String deviceNote,
+        String noCuda,
+        boolean deterministic,
         String cpuTier,
         int threads,
         Precision precision,

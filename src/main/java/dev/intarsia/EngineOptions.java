@@ -3,6 +3,8 @@ package dev.intarsia;
 import dev.intarsia.piecewise.CompilationMode;
 import dev.intarsia.piecewise.DynamicShapes;
 import dev.intarsia.piecewise.GraphMode;
+import dev.intarsia.runtime.DeviceKind;
+import dev.intarsia.runtime.DeviceOptions;
 import dev.intarsia.runtime.Precision;
 import java.util.List;
 import java.util.Objects;
@@ -22,12 +24,16 @@ import java.util.Objects;
  * @param schedulingPolicy which of the requests that wait goes first; {@link SchedulingPolicy#FCFS} by default
  * @param longPrefillTokenThreshold most tokens of one prompt in a step, so that long prompts leave room for others; 0
  *     = as many as fit, the default
+ * @param device what it runs on: {@code "cpu"}, the default; {@code "cuda"} for the first CUDA device, or {@code "cuda:N"}
+ * @param deterministic whether the bits of a result must not depend on how its steps are dispatched. On the CPU they never do; on a CUDA
+ *     device only kernels of which that holds are used then, which are slower. False by default
+ * @param deviceMemory CUDA: bytes of the device's memory that the engine may take in all; 0 = nine tenths of what is free
  * @param kvCacheBytes memory of the KV cache, rounded down to whole blocks of 16 positions; 0 = what maxNumSeqs
- *     sequences of maxModelLen need, at most a quarter of the free memory
+ *     sequences of maxModelLen need, at most a quarter of the free memory; of a CUDA device three quarters of what the weights leave
  * @param enablePrefixCaching whether a prompt that begins as an earlier one did takes over its keys and values; true
  *     by default
- * @param threads threads of the kernels, 1..256; 0 = what affinity and cgroup allow
- * @param cpuTier instruction-set tier such as {@code "scalar"} or {@code "avx2"}; empty = {@code INTARSIA_CPU_TIER} of
+ * @param threads threads of the kernels, or of what is sampled on the host for a CUDA device, 1..256; 0 = what affinity and cgroup allow
+ * @param cpuTier instruction-set tier of these threads, such as {@code "scalar"} or {@code "avx2"}; empty = {@code INTARSIA_CPU_TIER} of
  *     the environment, else the best of this machine
  * @param compileRanges end points that split {@code [1, maxNumBatchedTokens]} into ranges which are compiled
  *     separately
@@ -51,6 +57,9 @@ public record EngineOptions(
         int maxQueued,
         SchedulingPolicy schedulingPolicy,
         int longPrefillTokenThreshold,
+        String device,
+        boolean deterministic,
+        long deviceMemory,
         long kvCacheBytes,
         boolean enablePrefixCaching,
         int threads,
@@ -83,6 +92,9 @@ public record EngineOptions(
         Objects.requireNonNull(schedulingPolicy, "schedulingPolicy");
         Check.range("longPrefillTokenThreshold", longPrefillTokenThreshold, 0, 1 << 20);
         Check.that(kvCacheBytes >= 0, "kvCacheBytes", kvCacheBytes, ">= 0, where 0 leaves it to the free memory");
+        Check.that(deviceMemory >= 0, "deviceMemory", deviceMemory, ">= 0, where 0 stands for nine tenths of what is free");
+        boolean cuda = DeviceOptions.named(Objects.requireNonNull(device, "device")).kind() == DeviceKind.CUDA;
+        Check.that(cuda || deviceMemory == 0, "deviceMemory", deviceMemory, "0 where device is cpu");
         Check.range("threads", threads, 0, 256);
         compileRanges = List.copyOf(compileRanges);
         compileSizes = List.copyOf(compileSizes);
@@ -112,6 +124,9 @@ public record EngineOptions(
         private int maxQueued = 1024;
         private SchedulingPolicy schedulingPolicy = SchedulingPolicy.FCFS;
         private int longPrefillTokenThreshold;
+        private String device = "cpu";
+        private boolean deterministic;
+        private long deviceMemory;
         private long kvCacheBytes;
         private boolean enablePrefixCaching = true;
         private int threads;
@@ -164,6 +179,21 @@ public record EngineOptions(
 
         public Builder longPrefillTokenThreshold(int value) {
             longPrefillTokenThreshold = value;
+            return this;
+        }
+
+        public Builder device(String value) {
+            device = value;
+            return this;
+        }
+
+        public Builder deterministic(boolean value) {
+            deterministic = value;
+            return this;
+        }
+
+        public Builder deviceMemory(long value) {
+            deviceMemory = value;
             return this;
         }
 
@@ -238,6 +268,9 @@ public record EngineOptions(
                     maxQueued,
                     schedulingPolicy,
                     longPrefillTokenThreshold,
+                    device,
+                    deterministic,
+                    deviceMemory,
                     kvCacheBytes,
                     enablePrefixCaching,
                     threads,

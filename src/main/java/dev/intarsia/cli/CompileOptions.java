@@ -70,8 +70,22 @@ final class CompileOptions {
             description = "Most sequences of one step. Default: 1 where one sequence runs, else 64.")
     private Integer maxNumSeqs;
 
+    @Option(names = "--device", paramLabel = "DEVICE",
+            description = "What it runs on: cpu, cuda or cuda:N, one of those that `info` lists. Default: cpu.")
+    private String device;
+
+    @Option(names = "--deterministic",
+            description = "On a CUDA device, use only kernels whose bits do not depend on how steps are dispatched. "
+                    + "The CPU has no others.")
+    private boolean deterministic;
+
+    @Option(names = "--device-memory", paramLabel = "BYTES", converter = Bytes.class,
+            description = "Memory of a CUDA device that may be taken in all, such as 8G. "
+                    + "Default: nine tenths of what is free.")
+    private Long deviceMemory;
+
     @Option(names = "--threads", paramLabel = "N",
-            description = "Threads of the kernels. Default: what affinity and cgroup allow.")
+            description = "Threads of the kernels, on a CUDA device of what is sampled on the host. Default: what affinity and cgroup allow.")
     private Integer threads;
 
     @Option(names = "--cpu-tier", paramLabel = "TIER",
@@ -98,6 +112,9 @@ final class CompileOptions {
         Optional.ofNullable(graphMode).ifPresent(options::graphMode);
         Optional.ofNullable(captureSizes).map(Integers::values).ifPresent(options::captureSizes);
         Optional.ofNullable(maxNumSeqs).ifPresent(options::maxNumSeqs);
+        Optional.ofNullable(device).ifPresent(options::device);
+        Optional.ofNullable(deviceMemory).ifPresent(options::deviceMemory);
+        options.deterministic(deterministic);
         Optional.ofNullable(threads).ifPresent(options::threads);
         Optional.ofNullable(cpuTier).ifPresent(options::cpuTier);
         return options.build();

@@ -2,6 +2,7 @@ package dev.intarsia.cli;
 
 import dev.intarsia.runtime.Device;
 import dev.intarsia.runtime.DeviceInfo;
+import dev.intarsia.runtime.DeviceKind;
 import dev.intarsia.runtime.LibraryInfo;
 import dev.intarsia.runtime.NativeLibrary;
 import java.util.List;
@@ -46,7 +47,7 @@ final class InfoCommand implements Callable<Integer> {
         line(text, "library", library.version() + ", build " + library.buildId());
         line(text, "", library.path() + " (" + library.source() + ")");
         for (DeviceInfo device : devices) {
-            String kind = kind(device);
+            String kind = device.kind() == DeviceKind.CUDA && device.available() ? kind(device) + ":" + device.ordinal() : kind(device);
             if (!device.available()) {
                 line(text, kind, "not available: " + device.note());
                 continue;
@@ -91,6 +92,7 @@ final class InfoCommand implements Callable<Integer> {
     private static void write(JsonGenerator json, DeviceInfo device) {
         json.writeStartObject();
         json.writeStringProperty("kind", kind(device));
+        json.writeNumberProperty("ordinal", device.ordinal());
         json.writeStringProperty("name", device.name());
         json.writeBooleanProperty("available", device.available());
         json.writeStringProperty("note", device.note());

@@ -97,6 +97,11 @@ final class InspectJson {
 
     static void device(JsonGenerator json, EngineInfo engine) {
         json.writeStringProperty("device", engine.device());
+        json.writeStringProperty("device_kind", lower(engine.deviceKind()));
+        json.writeNumberProperty("device_ordinal", engine.deviceOrdinal());
+        json.writeStringProperty("device_note", engine.deviceNote());
+        json.writeStringProperty("no_cuda", engine.noCuda());
+        json.writeBooleanProperty("deterministic", engine.deterministic());
         json.writeStringProperty("cpu_tier", engine.cpuTier());
         json.writeNumberProperty("threads", engine.threads());
         json.writeStringProperty("precision", lower(engine.precision()));

@@ -57,7 +57,7 @@ final class InspectText {
                 + model.hiddenSize() + ", MLP " + model.intermediateSize() + ", heads " + model.numHeads() + "/"
                 + model.numKvHeads() + " x " + model.headDim() + ", vocabulary " + model.vocabSize()
                 + (model.tieWordEmbeddings() ? ", tied" : ""));
-        line("device", engine.device() + ", tier " + engine.cpuTier() + ", "
+        line("device", engine.device() + (engine.deviceNote().isEmpty() ? "" : ", " + engine.deviceNote()) + ", tier " + engine.cpuTier() + ", "
                 + Words.plural(engine.threads(), "thread") + ", "
                 + engine.mode());
         line("limits", Words.plural(engine.maxModelLen(), "token") + " a sequence, "

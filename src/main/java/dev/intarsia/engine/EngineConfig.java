@@ -7,6 +7,8 @@ import dev.intarsia.piecewise.CompilationConfig;
 import dev.intarsia.piecewise.CompilationMode;
 import dev.intarsia.piecewise.GraphConfig;
 import dev.intarsia.piecewise.GraphMode;
+import dev.intarsia.runtime.DeviceKind;
+import dev.intarsia.runtime.DeviceOptions;
 import dev.intarsia.runtime.KvCache;
 import dev.intarsia.runtime.Precision;
 
@@ -34,8 +36,10 @@ record EngineConfig(
         CompilationConfig compilation,
         GraphConfig graphs) {
 
-    /** Share of the free memory that the KV cache takes at most. */
-    private static final int FREE_MEMORY_SHARE = 4;
+    /** Quarters of the free memory that the KV cache takes at most: the host's is others' too, a device's is there to be used. */
+    private static final int QUARTERS_OF_HOST = 1;
+
+    private static final int QUARTERS_OF_DEVICE = 3;
 
     /** Slots are numbered by ints, and the prefix cache's arrays too. */
     private static final int MOST_BLOCKS = Integer.MAX_VALUE / KvCache.BLOCK - 1;
@@ -76,7 +80,7 @@ record EngineConfig(
 
     /**
      * As many as kvCacheBytes hold; else what maxNumSeqs sequences of maxModelLen need, but at most a share of the
-     * free memory; at least one such sequence.
+     * device's free memory; at least one such sequence.
      */
     private static int kvBlocks(EngineOptions options, ModelConfig model, int maxModelLen, long freeMemory) {
         long elementBytes = options.precision() == Precision.BF16 ? 2 : 4;
@@ -92,11 +96,13 @@ record EngineConfig(
             return (int) Math.min(blocks, MOST_BLOCKS);
         }
         long wanted = perSequence * options.maxNumSeqs();
-        long affordable = freeMemory / FREE_MEMORY_SHARE / blockBytes;
+        boolean host = DeviceOptions.named(options.device()).kind() == DeviceKind.CPU;
+        long share = freeMemory / 4 * (host ? QUARTERS_OF_HOST : QUARTERS_OF_DEVICE);
+        long affordable = share / blockBytes;
         if (affordable < perSequence) {
             throw new IntarsiaException("one sequence of maxModelLen " + maxModelLen + " needs "
-                    + perSequence * blockBytes + " bytes of KV cache, but a quarter of the free memory is "
-                    + freeMemory / FREE_MEMORY_SHARE + "; set maxModelLen to at most "
+                    + perSequence * blockBytes + " bytes of KV cache, but " + (host ? "a quarter" : "three quarters")
+                    + " of the free memory is " + share + "; set maxModelLen to at most "
                     + Math.max(1, affordable * KvCache.BLOCK) + ", or kvCacheBytes");
         }
         return (int) Math.min(Math.min(wanted, affordable), MOST_BLOCKS);

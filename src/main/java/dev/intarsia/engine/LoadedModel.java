@@ -15,9 +15,6 @@ import dev.intarsia.piecewise.CompilationPhase;
 import dev.intarsia.piecewise.CompilationState;
 import dev.intarsia.piecewise.CompilationTracker;
 import dev.intarsia.runtime.Device;
-import dev.intarsia.runtime.DeviceInfo;
-import dev.intarsia.runtime.DeviceKind;
-import dev.intarsia.runtime.DeviceOptions;
 import dev.intarsia.runtime.Graph;
 import dev.intarsia.runtime.KvCache;
 import dev.intarsia.runtime.KvOptions;
@@ -67,33 +64,24 @@ final class LoadedModel implements AutoCloseable {
     private LoadedModel(WeightSource source, EngineOptions options) {
         model = source.config();
         try {
-            DeviceInfo cpu = Device.list().stream()
-                    .filter(device -> device.kind() == DeviceKind.CPU)
-                    .findFirst()
-                    .orElseThrow();
-            config = EngineConfig.of(options, model, MemoryNeed.leftByWeights(model, options, cpu.memoryFree()));
-            if (!options.cpuTier().isEmpty() && !cpu.tiers().contains(options.cpuTier())) {
-                throw new IllegalArgumentException(
-                        "cpuTier is " + options.cpuTier() + "; this machine runs " + String.join(", ", cpu.tiers()));
-            }
+            ChosenDevice chosen = ChosenDevice.of(options);
+            chosen.check(model, options.quantize());
+            config = EngineConfig.of(options, model, MemoryNeed.leftByWeights(model, options, chosen.memory()));
             if (config.graphs().mode() != options.graphMode()) {
                 tracker.event("graph mode", options.graphMode() + " lowered to " + config.graphs().mode()
                         + ": compilation " + options.compilation() + " runs op by op and has nothing to record");
             }
-            Device device = own(Device.open(
-                    DeviceOptions.cpu().withThreads(options.threads()).withTier(options.cpuTier())));
+            Device device = own(Device.open(chosen.options()));
             WeightFormat format = format(options.quantize(), model.quantized());
             Weights weights = own(Weights.create(device, options.precision(), format));
             Partition partition = partition(source, weights);
             LibraryInfo library = NativeLibrary.describe();
-            String tier = options.cpuTier().isEmpty() ? cpu.tier() : options.cpuTier();
-            int threads = options.threads() == 0 ? cpu.defaultThreads() : options.threads();
             CompiledModel compiled = own(CompiledModel.compile(
                     partition,
                     config.compilation(),
                     config.maxRows(),
                     artifacts(options.artifacts()),
-                    new NativePieces.Machine(library.buildId(), cpu.name(), tier, threads),
+                    new NativePieces.Machine(library.buildId(), chosen.info().name(), chosen.options()),
                     tracker));
             inspection = new Inspection(partition, compiled);
             KvCache cache = own(KvCache.create(
@@ -112,9 +100,14 @@ final class LoadedModel implements AutoCloseable {
             info = new EngineInfo(
                     library.version(),
                     library.path(),
-                    cpu.name(),
-                    tier,
-                    threads,
+                    chosen.info().name(),
+                    chosen.info().kind(),
+                    chosen.info().ordinal(),
+                    chosen.info().note(),
+                    chosen.noCuda(),
+                    chosen.options().deterministic(),
+                    chosen.options().tier(),
+                    chosen.options().threads(),
                     options.precision(),
                     format,
                     model.architecture(),

@@ -5,6 +5,8 @@ import dev.intarsia.IntarsiaException;
 import dev.intarsia.Quantize;
 import dev.intarsia.checkpoint.ModelConfig;
 import dev.intarsia.model.WeightShapes;
+import dev.intarsia.runtime.DeviceKind;
+import dev.intarsia.runtime.DeviceOptions;
 import dev.intarsia.runtime.Precision;
 import java.util.Locale;
 
@@ -15,7 +17,7 @@ final class MemoryNeed {
     /**
      * What the weights leave for the KV cache and the rest.
      *
-     * @param free bytes; 0 = the system does not say, and then nothing is checked
+     * @param free bytes of the device's memory that may be taken; 0 = the system does not say, and then nothing is checked
      * @throws IntarsiaException if the weights, or the KV cache that was asked for beside them, need more than is free
      */
     static long leftByWeights(ModelConfig model, EngineOptions options, long free) {
@@ -38,28 +40,37 @@ final class MemoryNeed {
         if (bytes >= free) {
             throw new IntarsiaException(String.format(
                     Locale.ROOT,
-                    "the %,d weights of this model need %.1f GB in %s, but only %.1f GB of memory are free; %s",
+                    "the %,d weights of this model need %.1f GB in %s, but only %.1f GB of memory %s; %s",
                     elements,
                     bytes / 1e9,
                     (quantize == Quantize.NONE ? options.precision() : quantize).name().toLowerCase(Locale.ROOT),
                     free / 1e9,
-                    advice(options.precision(), quantize)));
+                    onCpu(options) ? "are free" : "may be taken of " + options.device(),
+                    advice(options, quantize)));
         }
         long left = free - (long) bytes;
         if (options.kvCacheBytes() > left) {
             throw new IntarsiaException(String.format(
                     Locale.ROOT,
-                    "kvCacheBytes is %d, but of the %.1f GB of free memory the weights leave %.1f GB",
+                    "kvCacheBytes is %d, but of the %.1f GB of %s the weights leave %.1f GB",
                     options.kvCacheBytes(),
                     free / 1e9,
+                    onCpu(options) ? "free memory" : "memory that may be taken of " + options.device(),
                     left / 1e9));
         }
         return left;
     }
 
-    private static String advice(Precision precision, Quantize quantize) {
+    private static boolean onCpu(EngineOptions options) {
+        return DeviceOptions.named(options.device()).kind() == DeviceKind.CPU;
+    }
+
+    private static String advice(EngineOptions options, Quantize quantize) {
+        if (!onCpu(options) && options.precision() == Precision.BF16) {
+            return "choose a smaller model, another device, or a larger deviceMemory";
+        }
         return switch (quantize) {
-            case NONE -> precision == Precision.F32 ? "bf16 takes half" : "quantized to int8 or int4 they need half or a third";
+            case NONE -> options.precision() == Precision.F32 ? "bf16 takes half" : "quantized to int8 or int4 they need half or a third";
             case INT8 -> "int4 takes little more than half";
             case INT4 -> "choose a smaller model or free some";
         };

@@ -6,12 +6,14 @@ import dev.intarsia.piecewise.CompileRange;
 import dev.intarsia.piecewise.CompiledPiece;
 import dev.intarsia.piecewise.PieceSource;
 import dev.intarsia.piecewise.SplitPlan;
+import dev.intarsia.runtime.DeviceOptions;
 import dev.intarsia.runtime.Dimension;
 import dev.intarsia.runtime.Executable;
 import dev.intarsia.runtime.Partition;
 import dev.intarsia.runtime.PieceInfo;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.function.Supplier;
 
@@ -36,11 +38,10 @@ final class NativePieces implements PieceSource<NativePieces.Compiled> {
      * What measured kernel choices depend on beside the piece and the range.
      *
      * @param build of the native library
-     * @param cpu its name
-     * @param tier of the kernels
-     * @param threads of the kernels
+     * @param name of the device
+     * @param device as it was opened
      */
-    record Machine(String build, String cpu, String tier, int threads) {}
+    record Machine(String build, String name, DeviceOptions device) {}
 
     /** An executable that the piecewise layer owns. */
     record Compiled(Executable executable) implements CompiledPiece {
@@ -136,9 +137,11 @@ final class NativePieces implements PieceSource<NativePieces.Compiled> {
     static ArtifactKey keyOf(Partition partition, int piece, CompileRange range, Machine machine) {
         return ArtifactKey.ofPieceText(partition.classKey(piece), range)
                 .with("build", machine.build())
-                .with("cpu", machine.cpu())
-                .with("tier", machine.tier())
-                .with("threads", machine.threads());
+                .with("device", machine.device().kind().name().toLowerCase(Locale.ROOT))
+                .with("name", machine.name())
+                .with("deterministic", machine.device().deterministic())
+                .with("tier", machine.device().tier())
+                .with("threads", machine.device().threads());
     }
 
     private Compiled compiled(int pieceClass, CompileRange range, boolean fromArtifact, Supplier<Executable> compile) {

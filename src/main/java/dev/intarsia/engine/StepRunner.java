@@ -37,8 +37,8 @@ import java.util.Map;
  * makes every recording. Used by the engine's thread.
  */
 final class StepRunner implements AutoCloseable {
-    /** The attention kernels of the CPU read how many sequences there are at replay: any batch can be recorded. */
-    private static final AttentionSupport CPU_ATTENTION = AttentionSupport.ALWAYS;
+    /** The attention kernels read how many sequences there are at replay: any batch can be recorded. */
+    private static final AttentionSupport ATTENTION_SUPPORT = AttentionSupport.ALWAYS;
 
     private static final String ATTENTION = "attention";
 
@@ -64,7 +64,7 @@ final class StepRunner implements AutoCloseable {
         CaptureSizes sizes = CaptureSizes.derive(graphs);
         GraphModeResolver.Resolved resolved = GraphModeResolver.resolve(
                 graphs.mode(),
-                CPU_ATTENTION,
+                ATTENTION_SUPPORT,
                 config.splittingOps().contains(ATTENTION),
                 graphs.queryLength(),
                 sizes);

@@ -8,7 +8,6 @@ import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.function.UnaryOperator;
@@ -29,6 +28,7 @@ final class LibraryLoader {
     private final Resources resources;
     private final Consumer<Path> linker;
     private final LibraryProbe probe;
+    private final LibraryPlaces places;
     /** Each place looked at and why it did not do, one a line. */
     private final List<String> tried = new ArrayList<>();
     private Throwable lastCause;
@@ -51,6 +51,7 @@ final class LibraryLoader {
         this.resources = resources;
         this.linker = linker;
         this.probe = probe;
+        places = new LibraryPlaces(property, environment);
     }
 
     LibraryInfo load() {
@@ -86,7 +87,7 @@ final class LibraryLoader {
     }
 
     private Optional<LibraryInfo> packaged() {
-        String resource = resourceName();
+        String resource = places.resource(System.mapLibraryName("intarsia"));
         byte[] content;
         try (InputStream stream = resources.open(resource)) {
             if (stream == null) {
@@ -98,7 +99,7 @@ final class LibraryLoader {
             return miss(LibrarySource.PACKAGED + " " + resource + ": cannot be read: " + e, e);
         }
         LibraryCache cache = new LibraryCache(content, System.mapLibraryName("intarsia"));
-        for (Path directory : cacheDirectories()) {
+        for (Path directory : places.cacheDirectories()) {
             Optional<LibraryInfo> found = fromCache(cache, directory);
             if (found.isPresent()) {
                 return found;
@@ -149,41 +150,6 @@ final class LibraryLoader {
                             : ", or unset the " + source));
         });
         return Optional.of(new LibraryInfo(file, source, probe.version(), probe.buildId()));
-    }
-
-    /** {@code $XDG_CACHE_HOME}, which counts only if absolute, then {@code ~/.cache}. */
-    private List<Path> cacheDirectories() {
-        List<Path> directories = new ArrayList<>();
-        addCache(directories, environment.apply("XDG_CACHE_HOME"), "");
-        addCache(directories, property.apply("user.home"), ".cache");
-        return directories;
-    }
-
-    private static void addCache(List<Path> directories, String parent, String child) {
-        if (parent == null || parent.isBlank()) {
-            return;
-        }
-        try {
-            Path cache = Path.of(parent, child);
-            Path directory = cache.resolve("intarsia").resolve("native");
-            if (cache.isAbsolute() && !directories.contains(directory)) {
-                directories.add(directory);
-            }
-        } catch (InvalidPathException e) {
-            // no path, so no directory either
-        }
-    }
-
-    private String resourceName() {
-        return "META-INF/intarsia/" + platform() + "/" + System.mapLibraryName("intarsia");
-    }
-
-    /** Such as linux-x86_64, in the words of the native build. */
-    private String platform() {
-        String system = property.apply("os.name").toLowerCase(Locale.ROOT);
-        String processor = property.apply("os.arch").toLowerCase(Locale.ROOT);
-        return (system.startsWith("mac") ? "darwin" : system.replace(' ', '-')) + "-"
-                + (processor.equals("amd64") ? "x86_64" : processor.equals("arm64") ? "aarch64" : processor);
     }
 
     private Optional<LibraryInfo> miss(String reason, Throwable cause) {

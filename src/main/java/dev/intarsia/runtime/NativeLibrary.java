@@ -2,6 +2,8 @@ package dev.intarsia.runtime;
 
 import dev.intarsia.NativeLibraryException;
 import dev.intarsia.ffi.Intarsia;
+import java.lang.foreign.Arena;
+import java.nio.file.Path;
 import java.util.function.Supplier;
 
 /**
@@ -15,6 +17,9 @@ import java.util.function.Supplier;
  *       $XDG_CACHE_HOME/intarsia/native}, else {@code ~/.cache/intarsia/native}, else a temporary directory that is
  *       removed as soon as the library is loaded.
  * </ol>
+ *
+ * <p>The plug-in for CUDA devices, {@code libintarsia_cuda.so}, is looked for by the system property {@code intarsia.cuda.library}, the
+ * environment variable {@code INTARSIA_CUDA_LIBRARY}, beside the library, and as a resource likewise. It need not be there.
  *
  * <p>Opening a device loads the library; nobody has to. A failure is final: every later attempt fails with the same
  * message. Any thread may call; the others wait for the first.
@@ -79,7 +84,24 @@ public final class NativeLibrary {
                         new BindingsProbe())
                 .load();
         Status.lastError(); // linked here, so that later nothing comes between a failing call and its message
+        new CudaPlugin(System::getProperty, System::getenv, NativeLibrary.class.getClassLoader()::getResourceAsStream)
+                .handTo(loaded, new LoadedLibrary());
         return loaded;
+    }
+
+    /** The library of this process. */
+    private static final class LoadedLibrary implements CudaPlugin.Library {
+        @Override
+        public void take(Path plugin) {
+            try (Arena arena = Arena.ofConfined()) {
+                Status.check(Intarsia.intarsia_device_plugin(arena.allocateFrom(plugin.toString())));
+            }
+        }
+
+        @Override
+        public void loadNow() {
+            Calls.askInt(Intarsia::intarsia_device_count);
+        }
     }
 
     /** Both modules are the unnamed one of a class path, or each is its own on a module path. */

@@ -48,6 +48,7 @@ public final class Step extends Handle {
     private final MemorySegment logits; // f32 [maxRows, vocabulary]
 
     private int begunRows;
+    private boolean logitsRead; // of what the step has run
 
     private Step(MemorySegment pointer, StepOptions options) {
         super("step", pointer, Intarsia::intarsia_step_destroy);
@@ -244,12 +245,14 @@ public final class Step extends Handle {
         checkSize("sequences", sequences, maxSequences);
         checkSize("rows", rows, maxRows);
         begunRows = 0;
+        logitsRead = false;
         Status.check(Intarsia.intarsia_step_begin(pointer(), tokens, sequences, rows));
         begunRows = rows;
     }
 
     /**
-     * Runs one piece of the step and returns when it is done.
+     * Runs one piece of the step. On the CPU it is done when this returns; a CUDA device may still be at it, and may report its failure in
+     * a later call.
      *
      * @param executable compiled from this step's partition, for the class of the piece and a range that holds its size
      * @param piece      0 .. pieces - 1
@@ -257,6 +260,7 @@ public final class Step extends Handle {
     public void execute(Executable executable, int piece) {
         checkOwner();
         Calls.atLeast(0, piece, "piece");
+        logitsRead = false;
         Status.check(Intarsia.intarsia_execute(pointer(), executable.pointer(), piece));
     }
 
@@ -300,6 +304,7 @@ public final class Step extends Handle {
     /** Runs a recording within the begun step, which must have its numbers of tokens and rows. */
     public void replay(Recording recording) {
         checkOwner();
+        logitsRead = false;
         Status.check(Intarsia.intarsia_replay(pointer(), recording.pointer()));
     }
 
@@ -312,6 +317,7 @@ public final class Step extends Handle {
         checkOwner();
         checkSize("sequences", sequences, maxSequences);
         begunRows = 0;
+        logitsRead = false;
         Status.check(Intarsia.intarsia_replay_step(pointer(), recording.pointer(), sequences));
         begunRows = recording.rows;
     }
@@ -325,6 +331,7 @@ public final class Step extends Handle {
         checkOwner();
         RecordingInfo info = recording.info();
         int calls = info.kernels() + (info.samples() ? 1 : 0);
+        logitsRead = false;
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment nanoseconds = arena.allocate(Structs.LONG, calls);
             Status.check(Intarsia.intarsia_replay_profile(pointer(), recording.pointer(), nanoseconds, calls));
@@ -389,7 +396,7 @@ public final class Step extends Handle {
     }
 
     /**
-     * Copies the logits of a row.
+     * Copies the logits of a row. The first time after something ran, those of all rows are fetched from the device.
      *
      * @param row  0 .. rows of the step - 1
      * @param into exactly {@link #vocabulary()} long
@@ -400,6 +407,10 @@ public final class Step extends Handle {
         if (into.length != vocabulary) {
             throw new IllegalArgumentException(
                     "into must have the vocabulary's length " + vocabulary + ", has " + into.length);
+        }
+        if (!logitsRead) {
+            Status.check(Intarsia.intarsia_step_logits(pointer(), begunRows));
+            logitsRead = true;
         }
         MemorySegment.copy(logits, Structs.FLOAT, row * FLOAT_BYTES * vocabulary, into, 0, vocabulary);
     }

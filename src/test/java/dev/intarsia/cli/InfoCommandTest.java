@@ -18,9 +18,9 @@ class InfoCommandTest {
     private static final LibraryInfo LIBRARY =
             new LibraryInfo(Path.of("/lib/libintarsia.so"), LibrarySource.ENVIRONMENT, "1.2.3", "abc");
     private static final DeviceInfo CPU = new DeviceInfo(
-            DeviceKind.CPU, true, "A processor", 6, 8L << 30, 5L << 29, List.of("avx2", "scalar"), "scalar", "");
+            DeviceKind.CPU, 0, true, "A processor", 6, 8L << 30, 5L << 29, List.of("avx2", "scalar"), "scalar", "");
     private static final DeviceInfo GPU =
-            new DeviceInfo(DeviceKind.CUDA, false, "CUDA", 0, 0, 0, List.of(), "", "libcuda.so.1:\nnot found");
+            new DeviceInfo(DeviceKind.CUDA, 0, false, "CUDA", 0, 0, 0, List.of(), "", "libcuda.so.1:\nnot found");
 
     @Test
     void text() {

@@ -33,7 +33,7 @@ class DeviceTest {
     void whatCannotBeOpenedIsNamed() {
         assertFails(DeviceOptions.cpu().withTier("sse9"), "sse9");
         assertFails(DeviceOptions.cpu().withThreads(100_000), "100000");
-        assertFails(new DeviceOptions(DeviceKind.CPU, 3, 0, ""), "3");
+        assertFails(new DeviceOptions(DeviceKind.CPU, 3, 0, "", false, 0), "3");
     }
 
     @Test
