@@ -97,12 +97,12 @@ class BatchTest {
     }
 
     private static EngineOptions.Builder options() {
-        return EngineOptions.builder().maxNumSeqs(32).maxNumBatchedTokens(512);
+        return TestDevice.options().maxNumSeqs(32).maxNumBatchedTokens(512);
     }
 
     @BeforeAll
     void runAlone() {
-        try (Engine engine = open(EngineOptions.builder().maxNumSeqs(1).enablePrefixCaching(false))) {
+        try (Engine engine = open(TestDevice.options().maxNumSeqs(1).enablePrefixCaching(false))) {
             alone = requests.stream().map(engine::generate).toList();
         }
         assertThat(alone).anyMatch(completion -> !completion.promptLogprobs().isEmpty());

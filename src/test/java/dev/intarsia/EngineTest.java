@@ -23,12 +23,12 @@ class EngineTest {
             SamplingParams.builder().temperature(0.8).topP(0.95).topK(50).seed(7).maxTokens(24).build();
 
     private static Engine small() {
-        return Engine.open(TestModels.checkpoint("qwen3-tied"));
+        return Engine.open(TestModels.checkpoint("qwen3-tied"), TestDevice.options().build());
     }
 
     @Test
     void theSameSeedGivesTheSameTokensAndAnotherGivesOthers() {
-        try (Engine engine = Engine.open(TestModels.holmes())) {
+        try (Engine engine = Engine.open(TestModels.holmes(), TestDevice.options().build())) {
             Completion first = engine.generate("The fog lay", SAMPLED);
             assertThat(engine.generate("The fog lay", SAMPLED).tokens()).isEqualTo(first.tokens());
             assertThat(engine.generate("The fog lay", SAMPLED.toBuilder().seed(8).build()).tokens())
@@ -38,7 +38,7 @@ class EngineTest {
 
     @Test
     void theTokensOfAStreamAddUpToTheCompletion() {
-        try (Engine engine = Engine.open(TestModels.holmes());
+        try (Engine engine = Engine.open(TestModels.holmes(), TestDevice.options().build());
                 TokenStream stream = engine.stream("It was the best of", SAMPLED)) {
             List<Integer> ids = new ArrayList<>();
             StringBuilder text = new StringBuilder();
@@ -56,7 +56,7 @@ class EngineTest {
 
     @Test
     void theDefaultsAreThoseOfTheCheckpoint() {
-        try (Engine engine = Engine.open(TestModels.holmes())) {
+        try (Engine engine = Engine.open(TestModels.holmes(), TestDevice.options().build())) {
             assertThat(engine.defaultSamplingParams().temperature()).isEqualTo(0.8);
             assertThat(engine.defaultSamplingParams().topP()).isEqualTo(0.95);
             assertThat(engine.info().maxModelLen()).isEqualTo(1024);
@@ -89,7 +89,7 @@ class EngineTest {
 
     @Test
     void aSequenceEndsAtTheLongestThatTheEngineHolds() {
-        EngineOptions options = EngineOptions.builder().maxModelLen(20).build();
+        EngineOptions options = TestDevice.options().maxModelLen(20).build();
         try (Engine engine = Engine.open(TestModels.checkpoint("qwen3-tied"), options)) {
             Completion completion = engine.generate(
                     List.of(1, 2, 3), SamplingParams.greedy(100).toBuilder().ignoreEos(true).build());
@@ -119,7 +119,7 @@ class EngineTest {
 
     @Test
     void aClosedStreamCancelsAndTheEngineGoesOn() {
-        try (Engine engine = Engine.open(TestModels.holmes());
+        try (Engine engine = Engine.open(TestModels.holmes(), TestDevice.options().build());
                 Gate gate = new Gate(engine.core())) {
             TokenStream stream = engine.stream(
                     "Once", SamplingParams.greedy(900).toBuilder().ignoreEos(true).build());
@@ -137,7 +137,7 @@ class EngineTest {
 
     @Test
     void anInterruptCancels() throws Exception {
-        try (Engine engine = Engine.open(TestModels.holmes());
+        try (Engine engine = Engine.open(TestModels.holmes(), TestDevice.options().build());
                 Gate gate = new Gate(engine.core())) {
             List<Throwable> thrown = new ArrayList<>();
             Thread caller = Thread.ofVirtual().start(() -> {
@@ -182,17 +182,17 @@ class EngineTest {
     @Test
     void optionsThatDoNotFitTheModelAreRefusedByName() {
         var model = TestModels.checkpoint("qwen3-tied");
-        assertThatThrownBy(() -> Engine.open(model, EngineOptions.builder().maxModelLen(257).build()))
+        assertThatThrownBy(() -> Engine.open(model, TestDevice.options().maxModelLen(257).build()))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("maxModelLen is 257")
                 .hasMessageContaining("256");
-        assertThatThrownBy(() -> Engine.open(model, EngineOptions.builder().cpuTier("sse9").build()))
+        assertThatThrownBy(() -> Engine.open(model, TestDevice.options().cpuTier("sse9").build()))
                 .hasMessageContaining("sse9")
                 .hasMessageContaining("scalar");
         assertThatThrownBy(() ->
-                        Engine.open(model, EngineOptions.builder().splittingOps(List.of("fold")).build()))
+                        Engine.open(model, TestDevice.options().splittingOps(List.of("fold")).build()))
                 .hasMessageContaining("fold");
-        assertThatThrownBy(() -> Engine.open(model, EngineOptions.builder().compileRanges(List.of(0)).build()))
+        assertThatThrownBy(() -> Engine.open(model, TestDevice.options().compileRanges(List.of(0)).build()))
                 .hasMessageContaining("Invalid compile range endpoint: 0");
     }
 
@@ -211,7 +211,7 @@ class EngineTest {
 
     @Test
     void closingDuringACompletionEndsItAndThoseThatWait() throws Exception {
-        Engine engine = Engine.open(TestModels.holmes(), EngineOptions.builder().maxNumSeqs(1).build());
+        Engine engine = Engine.open(TestModels.holmes(), TestDevice.options().maxNumSeqs(1).build());
         SamplingParams many = SamplingParams.greedy(900).toBuilder().ignoreEos(true).build();
         try (Gate gate = new Gate(engine.core())) {
             TokenStream running = engine.stream("Once", many);

@@ -7,7 +7,7 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
 /** What transformers computed in f32 for a checkpoint: {@code golden.json} beside it. */
-record Golden(List<Case> cases) {
+public record Golden(List<Case> cases) {
 
     /**
      * One prompt.
@@ -20,7 +20,7 @@ record Golden(List<Case> cases) {
      * @param text of the prompt, or null
      * @param greedyText of the continuation, or null
      */
-    record Case(
+    public record Case(
             List<Integer> ids,
             List<Integer> logitIds,
             List<Double> logits,
@@ -30,7 +30,7 @@ record Golden(List<Case> cases) {
             String greedyText) {
 
         /** Relative L2 error of these logits. */
-        double error(float[] actual) {
+        public double error(float[] actual) {
             double difference = 0;
             double norm = 0;
             for (int i = 0; i < logits.size(); i++) {
@@ -42,7 +42,7 @@ record Golden(List<Case> cases) {
         }
 
         /** Largest difference of one logit. */
-        double worst(float[] actual) {
+        public double worst(float[] actual) {
             double worst = 0;
             for (int i = 0; i < logits.size(); i++) {
                 worst = Math.max(worst, Math.abs(actual[logitIds.get(i)] - logits.get(i)));
@@ -51,7 +51,7 @@ record Golden(List<Case> cases) {
         }
 
         /** Greedy steps before the first whose margin an error of this size in each of two logits can bridge. */
-        int stepsBeyond(double logitError) {
+        public int stepsBeyond(double logitError) {
             for (int i = 0; i < margins.size(); i++) {
                 if (margins.get(i) <= 2 * logitError) {
                     return i;
@@ -61,7 +61,7 @@ record Golden(List<Case> cases) {
         }
     }
 
-    static Golden of(Path model) {
+    public static Golden of(Path model) {
         JsonNode root = JsonMapper.shared().readTree(model.resolve("golden.json"));
         List<Case> cases = new ArrayList<>();
         for (JsonNode row : root.get("cases")) {

@@ -72,7 +72,7 @@ class GoldenTest {
     }
 
     private static EngineOptions options(Precision precision) {
-        return EngineOptions.builder().precision(precision).maxNumSeqs(1).build();
+        return TestDevice.options().precision(precision).maxNumSeqs(1).build();
     }
 
     private static SamplingParams ignoringEnds(int tokens) {

@@ -38,7 +38,7 @@ class ServingTest {
     }
 
     private static EngineOptions.Builder options() {
-        return EngineOptions.builder().maxNumSeqs(4);
+        return TestDevice.options().maxNumSeqs(4);
     }
 
     private static Engine open(EngineOptions.Builder options) {

@@ -18,7 +18,7 @@ class StaticShapeSmokeTest {
             SamplingParams.builder().temperature(0).topP(0.95).maxTokens(10).build();
 
     private static EngineOptions oneTokenAStep(DynamicShapes shapes) {
-        return EngineOptions.builder()
+        return TestDevice.options()
                 .maxModelLen(512)
                 .maxNumBatchedTokens(1)
                 .dynamicShapes(shapes)
@@ -55,7 +55,7 @@ class StaticShapeSmokeTest {
     void theTextsAreThoseOfDynamicDispatch() {
         for (String prompt : new String[] {"Hello, my name is", "The capital of France is"}) {
             try (Engine one = Engine.open(TestModels.holmes(), oneTokenAStep(DynamicShapes.BACKED));
-                    Engine many = Engine.open(TestModels.holmes())) {
+                    Engine many = Engine.open(TestModels.holmes(), TestDevice.options().build())) {
                 assertThat(one.generate(prompt, PARAMS).text()).isEqualTo(many.generate(prompt, PARAMS).text());
             }
         }

@@ -6,6 +6,7 @@ import dev.intarsia.EngineOptions;
 import dev.intarsia.cli.bench.EngineBench;
 import dev.intarsia.cli.bench.Progress;
 import dev.intarsia.cli.bench.Samples;
+import dev.intarsia.runtime.DeviceKind;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -21,7 +22,8 @@ import tools.jackson.core.JsonGenerator;
         sortSynopsis = false,
         versionProvider = Version.class,
         description = "Opens a model and measures it: how long it loads, how fast it reads a prompt and decodes, and what share that is of "
-                + "the speed at which the same threads read memory, which is measured in turns with the rest. Token ids are random. "
+                + "the speed at which the same threads, or the same CUDA device, read memory, "
+                + "which is measured in turns with the rest. Token ids are random. "
                 + "Figures are medians of the repeats.")
 final class BenchRunCommand implements Callable<Integer> {
     private final Host host;
@@ -93,9 +95,9 @@ final class BenchRunCommand implements Callable<Integer> {
         EngineInfo info = result.engine();
         EngineBench.Settings settings = result.settings();
         StringBuilder text = new StringBuilder();
-        text.append(String.format(Locale.ROOT, "%s: %s, %s, tier %s, %d threads, weights %.1f MB, KV cache %.1f MB%n",
-                source.name(), info.architecture(), info.precision().name().toLowerCase(Locale.ROOT), info.cpuTier(),
-                info.threads(), info.weightBytes() / 1e6, info.kvCacheBytes() / 1e6));
+        text.append(String.format(Locale.ROOT, "%s: %s, %s, %s, weights %.1f MB, KV cache %.1f MB%n",
+                source.name(), info.architecture(), info.precision().name().toLowerCase(Locale.ROOT), device(info),
+                info.weightBytes() / 1e6, info.kvCacheBytes() / 1e6));
         Table table = new Table("", "median", "", "least", "greatest");
         row(table, "load", Samples.of(result.load()), 1, "s");
         row(table, "load and first token", Samples.of(result.firstToken()), 1, "s");
@@ -119,6 +121,12 @@ final class BenchRunCommand implements Callable<Integer> {
         return text.toString().stripTrailing();
     }
 
+    private static String device(EngineInfo info) {
+        return info.deviceKind() == DeviceKind.CPU
+                ? "tier " + info.cpuTier() + ", " + info.threads() + " threads"
+                : info.device() + (info.deterministic() ? ", deterministic" : "");
+    }
+
     private static void row(Table table, String what, Samples samples, double scale, String unit) {
         if (samples.count() == 1) {
             table.row(what, decimals(samples.median() * scale), unit);
@@ -140,6 +148,8 @@ final class BenchRunCommand implements Callable<Integer> {
             json.writeStringProperty("architecture", info.architecture());
             json.writeStringProperty("version", info.version());
             json.writeStringProperty("device", info.device());
+            json.writeStringProperty("device_kind", info.deviceKind().name().toLowerCase(Locale.ROOT));
+            json.writeBooleanProperty("deterministic", info.deterministic());
             json.writeStringProperty("tier", info.cpuTier());
             json.writeNumberProperty("threads", info.threads());
             json.writeStringProperty("precision", info.precision().name().toLowerCase(Locale.ROOT));

@@ -209,6 +209,29 @@ final class StepRunner implements AutoCloseable {
         return step.profile(recording);
     }
 
+    /**
+     * The kernels of a whole step of so many tokens and rows without its sampling, for measurements: on a CUDA device a replay of it does not
+     * wait. The step that the buffers describe is begun. The caller closes it.
+     */
+    dev.intarsia.runtime.Recording kernels(int tokens, int sequences, int rows) {
+        step.begin(tokens, sequences, rows);
+        return record(tokens, rows, false);
+    }
+
+    private dev.intarsia.runtime.Recording record(int tokens, int rows, boolean sample) {
+        List<Executable> executables = new ArrayList<>();
+        List<Integer> indices = new ArrayList<>();
+        for (CompiledModel.Stage stage : model.tokenStages()) {
+            executables.add(stage.forSize(tokens));
+            indices.add(stage.piece());
+        }
+        for (CompiledModel.Stage stage : model.rowStages()) {
+            executables.add(stage.forSize(rows));
+            indices.add(stage.piece());
+        }
+        return step.record(executables, indices.stream().mapToInt(Integer::intValue).toArray(), sample);
+    }
+
     /** The steps that ran so far. */
     List<Steps> steps() {
         return counts.steps(dispatcher);
@@ -291,18 +314,8 @@ final class StepRunner implements AutoCloseable {
         @Override
         public Recording record(BatchDescriptor batch) {
             RecordEvent flight = Flights.record();
-            List<Executable> executables = new ArrayList<>();
-            List<Integer> indices = new ArrayList<>();
-            for (CompiledModel.Stage stage : model.tokenStages()) {
-                executables.add(stage.forSize(batch.tokens()));
-                indices.add(stage.piece());
-            }
-            for (CompiledModel.Stage stage : model.rowStages()) {
-                executables.add(stage.forSize(batch.requests()));
-                indices.add(stage.piece());
-            }
             dev.intarsia.runtime.Recording recording =
-                    step.record(executables, indices.stream().mapToInt(Integer::intValue).toArray(), true);
+                    StepRunner.this.record(batch.tokens(), batch.requests(), true);
             wholeSteps.put(batch, recording);
             note(flight, RuntimeMode.FULL, CompilationState.Recorded.WHOLE_STEP, batch, recording.info());
             return new Recording() {

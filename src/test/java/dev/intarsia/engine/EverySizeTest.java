@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.intarsia.EngineOptions;
 import dev.intarsia.Quantize;
 import dev.intarsia.SamplingParams;
+import dev.intarsia.TestDevice;
 import dev.intarsia.TestModels;
 import dev.intarsia.checkpoint.Checkpoint;
 import dev.intarsia.piecewise.CompilationState;
@@ -42,7 +43,7 @@ class EverySizeTest {
     }
 
     private static EngineOptions.Builder options(GraphMode mode, List<Integer> captures) {
-        return EngineOptions.builder()
+        return TestDevice.options()
                 .maxNumBatchedTokens(MAX_TOKENS)
                 .maxNumSeqs(8)
                 .threads(2)

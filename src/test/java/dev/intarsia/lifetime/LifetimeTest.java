@@ -8,6 +8,7 @@ import dev.intarsia.EngineClosedException;
 import dev.intarsia.EngineOptions;
 import dev.intarsia.IntarsiaException;
 import dev.intarsia.SamplingParams;
+import dev.intarsia.TestDevice;
 import dev.intarsia.TestModels;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -34,7 +35,7 @@ class LifetimeTest {
     private static final Path QWEN = TestModels.checkpoint("qwen3-tied");
     private static final Path LLAMA = TestModels.checkpoint("llama-linear-f32");
     private static final EngineOptions FEW =
-            EngineOptions.builder().maxNumSeqs(2).artifacts(EngineOptions.NO_ARTIFACTS).build();
+            TestDevice.options().maxNumSeqs(2).artifacts(EngineOptions.NO_ARTIFACTS).build();
     private static final int MIB = 1 << 20;
 
     private final Warnings warnings = new Warnings();
@@ -70,7 +71,7 @@ class LifetimeTest {
         assertThat(deeper).isNotEqualTo(config);
         Files.writeString(lacking.resolve("config.json"), deeper);
         // a size that is never run: found when all is compiled, before anything is recorded
-        EngineOptions notCompiled = EngineOptions.builder()
+        EngineOptions notCompiled = TestDevice.options()
                 .captureSizes(List.of(8))
                 .compileSizes(List.of(7))
                 .artifacts(EngineOptions.NO_ARTIFACTS)

@@ -10,6 +10,7 @@ import dev.intarsia.checkpoint.ModelConfig;
 import dev.intarsia.inspect.ModelReport;
 import dev.intarsia.runtime.Device;
 import dev.intarsia.runtime.DeviceInfo;
+import dev.intarsia.runtime.DeviceKind;
 import dev.intarsia.runtime.DeviceOptions;
 import dev.intarsia.runtime.KvCache;
 import java.time.Duration;
@@ -25,8 +26,10 @@ import java.util.function.Supplier;
  * prompt, how fast it decodes, and how that compares with the time that reading the weights takes on this machine, measured in turns with the rest.
  */
 public final class EngineBench {
-    /** Far beyond any cache; less where memory is short. */
+    /** Far beyond any cache; less where memory is short. A CUDA device reads as much as a small model has. */
     private static final long READ_BYTES = 512L << 20;
+
+    private static final long CUDA_READ_BYTES = 1_200_000_000;
 
     private final Settings settings;
     private final Progress progress;
@@ -75,7 +78,7 @@ public final class EngineBench {
      * @param firstToken seconds from the beginning of that to the first token of a prompt of one token
      * @param prefill    tokens of the prompt per second of its steps, one value a repeat
      * @param decode     tokens of all streams per second after their first, one value a repeat
-     * @param read       bytes per second that the threads of the engine read from memory
+     * @param read       bytes per second that the threads of the engine read from memory, or a CUDA device from its own
      * @param stepBytes  bytes that a decode step must read at least: every weight once, and keys and values of all streams
      * @param peakRss    most resident bytes of this process until all had run once, before memory was read; where the system says
      */
@@ -144,8 +147,10 @@ public final class EngineBench {
             List<Double> decode = new ArrayList<>();
             List<Double> read = new ArrayList<>();
             OptionalLong peakRss = OptionalLong.empty();
-            try (Device reader = Device.open(DeviceOptions.cpu().withThreads(info.threads()).withTier(info.cpuTier()))) {
-                long readBytes = readBytes();
+            DeviceInfo device = device(info);
+            try (Device reader = Device.open(reader(info))) {
+                long readBytes = Math.clamp(
+                        device.memoryFree() / 4, 1L << 20, device.kind() == DeviceKind.CUDA ? CUDA_READ_BYTES : READ_BYTES);
                 for (int repeat = 1; repeat <= settings.repeat; repeat++) {
                     String where = "repeat " + repeat + " of " + settings.repeat + ": ";
                     if (settings.promptTokens > 0) {
@@ -174,9 +179,18 @@ public final class EngineBench {
         }
     }
 
-    private static long readBytes() {
-        DeviceInfo cpu = Device.list().getFirst();
-        return Math.clamp(cpu.memoryFree() / 4, 1L << 20, READ_BYTES);
+    /** The engine's device, as it is now. */
+    private static DeviceInfo device(EngineInfo info) {
+        return Device.list().stream()
+                .filter(device -> device.kind() == info.deviceKind() && device.ordinal() == info.deviceOrdinal())
+                .findFirst()
+                .orElseThrow();
+    }
+
+    /** The engine's device, opened beside it. */
+    private static DeviceOptions reader(EngineInfo info) {
+        DeviceOptions options = info.deviceKind() == DeviceKind.CUDA ? DeviceOptions.cuda(info.deviceOrdinal()) : DeviceOptions.cpu();
+        return options.withThreads(info.threads()).withTier(info.cpuTier());
     }
 
     private double prefill(Engine engine, List<Integer> prompt) {
