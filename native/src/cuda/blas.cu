@@ -30,7 +30,9 @@ struct Candidate {
 };
 constexpr int kCompute32F = 68, kReal32F = 0, kRealBF16 = 14;
 constexpr int kTransposeA = 3, kTranspose = 1;
+constexpr int kEpilogue = 7, kBias = 4, kBiasAddress = 8;
 constexpr int kMostWorkspace = 1;
+constexpr int kBatchCount = 5, kBatchOffset = 6;
 constexpr size_t kWorkspace = size_t{32} << 20;
 
 struct Functions {
@@ -39,6 +41,7 @@ struct Functions {
     int (*product_create)(Object *, int compute, int scale);
     int (*product_set)(Object, int attribute, const void *, size_t);
     int (*matrix_create)(Object *, int type, uint64_t rows, uint64_t columns, int64_t stride);
+    int (*matrix_set)(Object, int attribute, const void *, size_t);
     int (*matrix_destroy)(Object);
     int (*product_destroy)(Object);
     int (*preference_create)(Object *);
@@ -65,7 +68,8 @@ struct Plan {
     }
 };
 
-using Key = std::tuple<uint32_t, uint32_t, uint32_t, uint32_t, Storage, Storage, bool>; // n, outputs, k, stride of x, weights, out, residual
+// n, outputs, k, stride of x, weights, out, residual; bytes between two products' weights and outputs, 0 = one; bias
+using Key = std::tuple<uint32_t, uint32_t, uint32_t, uint32_t, Storage, Storage, bool, int64_t, int64_t, bool>;
 
 } // namespace
 
@@ -85,7 +89,8 @@ bool find_all(void *library, Functions &f) {
     };
     return find(f.create, "cublasLtCreate") && find(f.destroy, "cublasLtDestroy") && find(f.product_create, "cublasLtMatmulDescCreate") &&
            find(f.product_set, "cublasLtMatmulDescSetAttribute") && find(f.product_destroy, "cublasLtMatmulDescDestroy") &&
-           find(f.matrix_create, "cublasLtMatrixLayoutCreate") && find(f.matrix_destroy, "cublasLtMatrixLayoutDestroy") &&
+           find(f.matrix_create, "cublasLtMatrixLayoutCreate") && find(f.matrix_set, "cublasLtMatrixLayoutSetAttribute") &&
+           find(f.matrix_destroy, "cublasLtMatrixLayoutDestroy") &&
            find(f.preference_create, "cublasLtMatmulPreferenceCreate") && find(f.preference_set, "cublasLtMatmulPreferenceSetAttribute") &&
            find(f.preference_destroy, "cublasLtMatmulPreferenceDestroy") && find(f.candidates, "cublasLtMatmulAlgoGetHeuristic") &&
            find(f.multiply, "cublasLtMatmul");
@@ -100,16 +105,32 @@ void done(int status, const char *what) {
 uint32_t stride_of(uint32_t width, Storage storage) { return storage == Storage::BF16 ? (width + 1) / 2 * 2 : width; }
 
 // The library counts by columns: out' [outputs, n] = weight [outputs, k] x' [k, n].
-std::unique_ptr<Plan> plan_of(Blas &blas, const Product &product) {
+std::unique_ptr<Plan> plan_of(Blas &blas, const Product &product, int64_t between_weights, int64_t between_outs) {
     const Functions &f = blas.functions;
     auto plan = std::make_unique<Plan>(f);
     done(f.product_create(&plan->product, kCompute32F, kReal32F), "describing a product");
     done(f.product_set(plan->product, kTransposeA, &kTranspose, sizeof kTranspose), "describing a product");
+    if (product.bias != nullptr) {
+        done(f.product_set(plan->product, kEpilogue, &kBias, sizeof kBias), "describing a bias");
+        done(f.product_set(plan->product, kBiasAddress, &product.bias, sizeof product.bias), "describing a bias");
+    }
     const cpu::Matrix &w = product.weight;
     done(f.matrix_create(&plan->a, type_of(w.storage), w.k, w.n, w.k), "describing weights");
     done(f.matrix_create(&plan->b, type_of(w.storage), w.k, product.n, product.x_stride), "describing inputs");
     done(f.matrix_create(&plan->c, type_of(product.out_storage), w.n, product.n, stride_of(w.n, product.out_storage)), "describing outputs");
     done(f.matrix_create(&plan->d, type_of(product.out_storage), w.n, product.n, stride_of(w.n, product.out_storage)), "describing outputs");
+    if (product.second != nullptr) {
+        const auto twice = [&](Object matrix, int64_t bytes, Storage storage) {
+            const int32_t count = 2;
+            const int64_t elements = bytes / cpu::element_bytes(storage);
+            done(f.matrix_set(matrix, kBatchCount, &count, sizeof count), "describing two products");
+            done(f.matrix_set(matrix, kBatchOffset, &elements, sizeof elements), "describing two products");
+        };
+        twice(plan->a, between_weights, w.storage);
+        twice(plan->b, 0, w.storage);
+        twice(plan->c, between_outs, product.out_storage);
+        twice(plan->d, between_outs, product.out_storage);
+    }
     Object preference = nullptr;
     done(f.preference_create(&preference), "asking for an algorithm");
     Candidate best{};
@@ -154,11 +175,18 @@ void unload_blas(Blas *blas) {
 
 bool multiply(const Context &context, const Product &product) {
     Blas &blas = *context.blas;
-    const Key key{product.n, product.weight.n, product.weight.k, product.x_stride, product.weight.storage, product.out_storage, product.residual != nullptr};
+    const auto between = [](const void *first, const void *second) {
+        return second == nullptr ? 0 : static_cast<const std::byte *>(second) - static_cast<const std::byte *>(first);
+    };
+    const int64_t between_weights = between(product.weight.data, product.second);
+    const int64_t between_outs = product.second == nullptr ? 0 : between(product.out, product.second_out);
+    const Key key{product.n, product.weight.n, product.weight.k, product.x_stride, product.weight.storage, product.out_storage,
+                  product.residual != nullptr, between_weights, between_outs, product.bias != nullptr};
     auto known = blas.plans.find(key);
-    if (known == blas.plans.end()) known = blas.plans.emplace(key, plan_of(blas, product)).first;
+    if (known == blas.plans.end()) known = blas.plans.emplace(key, plan_of(blas, product, between_weights, between_outs)).first;
     const Plan &plan = *known->second;
     if (!plan.algorithm) return false;
+    if (product.bias != nullptr) done(blas.functions.product_set(plan.product, kBiasAddress, &product.bias, sizeof product.bias), "describing a bias");
     const float one = 1, beta = product.residual != nullptr ? 1 : 0;
     const void *c = product.residual != nullptr ? static_cast<const void *>(product.residual) : product.out;
     done(blas.functions.multiply(blas.handle, plan.product, &one, product.weight.data, plan.a, product.x, plan.b, &beta, c, plan.c, product.out, plan.d,

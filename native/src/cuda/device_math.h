@@ -21,6 +21,12 @@ __device__ inline void put(void *data, cpu::Storage storage, uint64_t at, float 
     else static_cast<__nv_bfloat16 *>(data)[at] = __float2bfloat16_rn(value);
 }
 
+// Elements `at`, which is even, and the next.
+__device__ inline void put2(void *data, cpu::Storage storage, uint64_t at, float value, float next) {
+    if (storage == cpu::Storage::F32) *reinterpret_cast<float2 *>(static_cast<float *>(data) + at) = {value, next};
+    else *reinterpret_cast<__nv_bfloat162 *>(static_cast<__nv_bfloat16 *>(data) + at) = __floats2bfloat162_rn(value, next);
+}
+
 // The element that pads an odd row of bf16 is zero.
 __device__ inline void put_padding(void *data, cpu::Storage storage, uint64_t row, uint32_t width) {
     if (storage == cpu::Storage::BF16 && width % 2 != 0) static_cast<__nv_bfloat16 *>(data)[row * (width + 1) + width] = __float2bfloat16_rn(0.0f);

@@ -250,21 +250,32 @@ bool launch_many(const Context &context, const LinearArgs &args) {
     const Storage storage = args.parts[0].weight.storage;
     const uint32_t stride = storage == Storage::BF16 ? (k + 1) / 2 * 2 : k;
     for (uint32_t p = 0; p < args.part_count; p++)
-        if (args.parts[p].bias != nullptr || args.parts[p].weight.n % 8 != 0 || k % 8 != 0) return false;
+        if (args.parts[p].weight.n % 8 != 0 || k % 8 != 0 || (args.parts[p].bias != nullptr && args.out_storage != Storage::F32)) return false;
     const auto product = [&](const cpu::LinearPart &part, void *out, Storage out_storage, const float *residual) {
-        return multiply(context, {part.weight, args.x, args.n, stride, residual, out, out_storage});
+        return multiply(context, {part.weight, nullptr, args.x, args.n, stride, part.bias, residual, out, nullptr, out_storage});
+    };
+    const auto products = [&](const cpu::LinearPart &a, const cpu::LinearPart &b, void *a_out, void *b_out, Storage out_storage) {
+        const bool in_order = a.weight.n == b.weight.n && a.bias == nullptr && b.bias == nullptr && b.weight.data > a.weight.data && b_out > a_out;
+        return in_order ? multiply(context, {a.weight, b.weight.data, args.x, args.n, stride, nullptr, nullptr, a_out, b_out, out_storage})
+                        : product(a, a_out, out_storage, nullptr) && product(b, b_out, out_storage, nullptr);
     };
     if (args.epilogue == Epilogue::SILU_MUL) {
         const uint32_t width = args.parts[0].weight.n;
         const uint64_t bytes = uint64_t{args.n} * width * sizeof(float);
         if (2 * bytes > context.scratch_bytes) return false;
         auto *gate = reinterpret_cast<float *>(context.scratch), *up = reinterpret_cast<float *>(context.scratch + bytes);
-        if (!product(args.parts[0], gate, Storage::F32, nullptr) || !product(args.parts[1], up, Storage::F32, nullptr)) return false;
+        if (!products(args.parts[0], args.parts[1], gate, up, Storage::F32)) return false;
         launch(context, cpu::SiluMulArgs{gate, up, args.parts[0].out, args.n, width, args.out_storage});
         return true;
     }
     if (args.epilogue == Epilogue::ADD) return product(args.parts[0], args.parts[0].out, Storage::F32, args.residual);
-    for (uint32_t p = 0; p < args.part_count; p++)
+    uint32_t done = 0;
+    if (args.part_count > 1) { // the last two, which are k and v
+        const cpu::LinearPart &a = args.parts[args.part_count - 2], &b = args.parts[args.part_count - 1];
+        if (!products(a, b, a.out, b.out, args.out_storage)) return false;
+        done = 2;
+    }
+    for (uint32_t p = 0; p + done < args.part_count; p++)
         if (!product(args.parts[p], args.parts[p].out, args.out_storage, nullptr)) return false;
     return true;
 }
