@@ -2,17 +2,24 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
+#include <array>
+#include <cstring>
 #include <map>
 #include <memory>
-#include <optional>
+#include <sstream>
 #include <tuple>
+#include <vector>
 
+#include "cuda/kernels.h"
 #include "runtime/error.h"
 
 namespace intarsia::cuda {
 
 namespace {
 
+using cpu::Epilogue;
+using cpu::LinearArgs;
 using cpu::Storage;
 
 // The few names of the library that are used here, as its documentation gives them.
@@ -30,46 +37,54 @@ struct Candidate {
 };
 constexpr int kCompute32F = 68, kReal32F = 0, kRealBF16 = 14;
 constexpr int kTransposeA = 3, kTranspose = 1;
-constexpr int kEpilogue = 7, kBias = 4, kBiasAddress = 8;
-constexpr int kMostWorkspace = 1;
-constexpr int kBatchCount = 5, kBatchOffset = 6;
+constexpr int kMostWorkspace = 1, kAlignmentA = 5; // of A, then B, C and D
 constexpr size_t kWorkspace = size_t{32} << 20;
+constexpr uint32_t kAlignment = 16;
+constexpr int kCandidates = 4;
+constexpr size_t kMostPlans = 4096;
 
 struct Functions {
+    size_t (*version)();
     int (*create)(Handle *);
     int (*destroy)(Handle);
     int (*product_create)(Object *, int compute, int scale);
     int (*product_set)(Object, int attribute, const void *, size_t);
     int (*matrix_create)(Object *, int type, uint64_t rows, uint64_t columns, int64_t stride);
-    int (*matrix_set)(Object, int attribute, const void *, size_t);
     int (*matrix_destroy)(Object);
     int (*product_destroy)(Object);
     int (*preference_create)(Object *);
     int (*preference_set)(Object, int attribute, const void *, size_t);
     int (*preference_destroy)(Object);
     int (*candidates)(Handle, Object product, Object a, Object b, Object c, Object d, Object preference, int wanted, Candidate *, int *found);
+    int (*check)(Handle, Object product, Object a, Object b, Object c, Object d, const Algorithm *, Candidate *);
     int (*multiply)(Handle, Object product, const void *alpha, const void *a, Object, const void *b, Object, const void *beta, const void *c, Object,
                     void *d, Object, const Algorithm *, void *workspace, size_t, cudaStream_t);
 };
 
-// A kind of product and how it is done.
+// A product [n, k] x [outputs, k]': how the library is told of it.
 struct Plan {
     const Functions &functions;
-    Object product = nullptr, a = nullptr, b = nullptr, c = nullptr, d = nullptr;
-    std::optional<Algorithm> algorithm; // none: the library has no kernel
+    Object product = nullptr, a = nullptr, b = nullptr, c = nullptr;
 
     explicit Plan(const Functions &of) : functions(of) {}
     Plan(const Plan &) = delete;
     Plan &operator=(const Plan &) = delete;
     ~Plan() {
         if (product != nullptr) functions.product_destroy(product);
-        for (Object matrix : {a, b, c, d})
+        for (Object matrix : {a, b, c})
             if (matrix != nullptr) functions.matrix_destroy(matrix);
     }
 };
 
-// n, outputs, k, stride of x, weights, out, residual; bytes between two products' weights and outputs, 0 = one; bias
-using Key = std::tuple<uint32_t, uint32_t, uint32_t, uint32_t, Storage, Storage, bool, int64_t, int64_t, bool>;
+using PlanKey = std::tuple<uint32_t, uint32_t, uint32_t, Storage, Storage>; // n, outputs, k, weights, out
+
+// A kind of linear op: rows up to a power of two, the outputs of each part, k, weights, epilogue, out.
+using Kind = std::array<uint32_t, 8>;
+
+struct Choice {
+    bool ours = true;
+    Algorithm algorithms[3] = {}; // of each part
+};
 
 } // namespace
 
@@ -77,7 +92,8 @@ struct Blas {
     Functions functions;
     Handle handle = nullptr;
     void *workspace = nullptr;
-    std::map<Key, std::unique_ptr<Plan>> plans;
+    std::map<PlanKey, std::unique_ptr<Plan>> plans;
+    std::map<Kind, Choice> choices;
 };
 
 namespace {
@@ -87,13 +103,12 @@ bool find_all(void *library, Functions &f) {
         function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(dlsym(library, name));
         return function != nullptr;
     };
-    return find(f.create, "cublasLtCreate") && find(f.destroy, "cublasLtDestroy") && find(f.product_create, "cublasLtMatmulDescCreate") &&
-           find(f.product_set, "cublasLtMatmulDescSetAttribute") && find(f.product_destroy, "cublasLtMatmulDescDestroy") &&
-           find(f.matrix_create, "cublasLtMatrixLayoutCreate") && find(f.matrix_set, "cublasLtMatrixLayoutSetAttribute") &&
-           find(f.matrix_destroy, "cublasLtMatrixLayoutDestroy") &&
-           find(f.preference_create, "cublasLtMatmulPreferenceCreate") && find(f.preference_set, "cublasLtMatmulPreferenceSetAttribute") &&
-           find(f.preference_destroy, "cublasLtMatmulPreferenceDestroy") && find(f.candidates, "cublasLtMatmulAlgoGetHeuristic") &&
-           find(f.multiply, "cublasLtMatmul");
+    return find(f.version, "cublasLtGetVersion") && find(f.create, "cublasLtCreate") && find(f.destroy, "cublasLtDestroy") &&
+           find(f.product_create, "cublasLtMatmulDescCreate") && find(f.product_set, "cublasLtMatmulDescSetAttribute") &&
+           find(f.product_destroy, "cublasLtMatmulDescDestroy") && find(f.matrix_create, "cublasLtMatrixLayoutCreate") &&
+           find(f.matrix_destroy, "cublasLtMatrixLayoutDestroy") && find(f.preference_create, "cublasLtMatmulPreferenceCreate") &&
+           find(f.preference_set, "cublasLtMatmulPreferenceSetAttribute") && find(f.preference_destroy, "cublasLtMatmulPreferenceDestroy") &&
+           find(f.candidates, "cublasLtMatmulAlgoGetHeuristic") && find(f.check, "cublasLtMatmulAlgoCheck") && find(f.multiply, "cublasLtMatmul");
 }
 
 int type_of(Storage storage) { return storage == Storage::F32 ? kReal32F : kRealBF16; }
@@ -102,44 +117,158 @@ void done(int status, const char *what) {
     if (status != 0) fail(INTARSIA_DEVICE_FAULT, "cuBLASLt, %s: status %d", what, status);
 }
 
-uint32_t stride_of(uint32_t width, Storage storage) { return storage == Storage::BF16 ? (width + 1) / 2 * 2 : width; }
+bool aligned(const void *address) { return reinterpret_cast<uintptr_t>(address) % kAlignment == 0; }
+
+// What the library can do: no biases, even widths, aligned addresses.
+bool can_multiply(const LinearArgs &args) {
+    for (uint32_t p = 0; p < args.part_count; p++) {
+        const cpu::LinearPart &part = args.parts[p];
+        if (part.bias != nullptr || part.weight.n % 8 != 0 || part.weight.k % 8 != 0 || !aligned(part.weight.data) || !aligned(part.out)) return false;
+    }
+    return aligned(args.x) && (args.epilogue != Epilogue::ADD || aligned(args.residual));
+}
+
+Kind kind_of(const LinearArgs &args) {
+    uint32_t rows = 64;
+    while (rows < args.n && rows < (1u << 30)) rows *= 2;
+    const auto outputs = [&](uint32_t p) { return p < args.part_count ? args.parts[p].weight.n : 0; };
+    return {rows, outputs(0), outputs(1), outputs(2), args.parts[0].weight.k, static_cast<uint32_t>(args.parts[0].weight.storage),
+            static_cast<uint32_t>(args.epilogue), static_cast<uint32_t>(args.out_storage)};
+}
+
+// Of the products of a linear op: those of SILU_MUL go to scratch memory first.
+Storage product_storage(const LinearArgs &args) { return args.epilogue == Epilogue::STORE ? args.out_storage : Storage::F32; }
 
 // The library counts by columns: out' [outputs, n] = weight [outputs, k] x' [k, n].
-std::unique_ptr<Plan> plan_of(Blas &blas, const Product &product, int64_t between_weights, int64_t between_outs) {
+const Plan &plan_of(Blas &blas, const LinearArgs &args, uint32_t p) {
+    const cpu::Matrix &w = args.parts[p].weight;
+    const Storage out = product_storage(args);
+    const PlanKey key{args.n, w.n, w.k, w.storage, out};
+    if (const auto known = blas.plans.find(key); known != blas.plans.end()) return *known->second;
+    if (blas.plans.size() >= kMostPlans) blas.plans.clear();
     const Functions &f = blas.functions;
     auto plan = std::make_unique<Plan>(f);
     done(f.product_create(&plan->product, kCompute32F, kReal32F), "describing a product");
     done(f.product_set(plan->product, kTransposeA, &kTranspose, sizeof kTranspose), "describing a product");
-    if (product.bias != nullptr) {
-        done(f.product_set(plan->product, kEpilogue, &kBias, sizeof kBias), "describing a bias");
-        done(f.product_set(plan->product, kBiasAddress, &product.bias, sizeof product.bias), "describing a bias");
-    }
-    const cpu::Matrix &w = product.weight;
     done(f.matrix_create(&plan->a, type_of(w.storage), w.k, w.n, w.k), "describing weights");
-    done(f.matrix_create(&plan->b, type_of(w.storage), w.k, product.n, product.x_stride), "describing inputs");
-    done(f.matrix_create(&plan->c, type_of(product.out_storage), w.n, product.n, stride_of(w.n, product.out_storage)), "describing outputs");
-    done(f.matrix_create(&plan->d, type_of(product.out_storage), w.n, product.n, stride_of(w.n, product.out_storage)), "describing outputs");
-    if (product.second != nullptr) {
-        const auto twice = [&](Object matrix, int64_t bytes, Storage storage) {
-            const int32_t count = 2;
-            const int64_t elements = bytes / cpu::element_bytes(storage);
-            done(f.matrix_set(matrix, kBatchCount, &count, sizeof count), "describing two products");
-            done(f.matrix_set(matrix, kBatchOffset, &elements, sizeof elements), "describing two products");
-        };
-        twice(plan->a, between_weights, w.storage);
-        twice(plan->b, 0, w.storage);
-        twice(plan->c, between_outs, product.out_storage);
-        twice(plan->d, between_outs, product.out_storage);
-    }
+    done(f.matrix_create(&plan->b, type_of(w.storage), w.k, args.n, w.k), "describing inputs");
+    done(f.matrix_create(&plan->c, type_of(out), w.n, args.n, w.n), "describing outputs");
+    return *blas.plans.emplace(key, std::move(plan)).first->second;
+}
+
+// The likeliest algorithms for a product, best first.
+std::vector<Algorithm> candidates_of(Blas &blas, const Plan &plan) {
+    const Functions &f = blas.functions;
     Object preference = nullptr;
     done(f.preference_create(&preference), "asking for an algorithm");
-    Candidate best{};
-    int found = 0;
+    Candidate found[kCandidates] = {};
+    int count = 0;
     f.preference_set(preference, kMostWorkspace, &kWorkspace, sizeof kWorkspace);
-    const int status = f.candidates(blas.handle, plan->product, plan->a, plan->b, plan->c, plan->d, preference, 1, &best, &found);
+    for (int i = 0; i < 4; i++) f.preference_set(preference, kAlignmentA + i, &kAlignment, sizeof kAlignment);
+    const int status = f.candidates(blas.handle, plan.product, plan.a, plan.b, plan.c, plan.c, preference, kCandidates, found, &count);
     f.preference_destroy(preference);
-    if (status == 0 && found > 0 && best.status == 0) plan->algorithm = best.algorithm;
-    return plan;
+    std::vector<Algorithm> algorithms;
+    if (status != 0) return algorithms;
+    for (int i = 0; i < count; i++)
+        if (found[i].status == 0) algorithms.push_back(found[i].algorithm);
+    return algorithms;
+}
+
+bool multiply(const Context &context, const Plan &plan, const LinearArgs &args, uint32_t p, void *out, const Algorithm &algorithm) {
+    Blas &blas = *context.blas;
+    const bool add = args.epilogue == Epilogue::ADD;
+    const float one = 1, beta = add ? 1 : 0;
+    return blas.functions.multiply(blas.handle, plan.product, &one, args.parts[p].weight.data, plan.a, args.x, plan.b, &beta, add ? args.residual : out,
+                                   plan.c, out, plan.c, &algorithm, blas.workspace, kWorkspace, context.stream) == 0;
+}
+
+// Bytes of scratch memory for gate and for up, at a multiple of 256.
+uint64_t side_bytes(const LinearArgs &args) { return (uint64_t{args.n} * args.parts[0].weight.n * sizeof(float) + 255) / 256 * 256; }
+
+// All products of an op, part p to `out(p)`; those of SILU_MUL to scratch memory and from there to out(0).
+template <typename Out> bool multiply_all(const Context &context, const LinearArgs &args, const Algorithm *algorithms, Out out) {
+    if (args.epilogue != Epilogue::SILU_MUL) {
+        for (uint32_t p = 0; p < args.part_count; p++)
+            if (!multiply(context, plan_of(*context.blas, args, p), args, p, out(p), algorithms[p])) return false;
+        return true;
+    }
+    std::byte *sides[2] = {context.scratch, context.scratch + side_bytes(args)};
+    for (uint32_t p = 0; p < 2; p++)
+        if (!multiply(context, plan_of(*context.blas, args, p), args, p, sides[p], algorithms[p])) return false;
+    launch(context, cpu::SiluMulArgs{reinterpret_cast<float *>(sides[0]), reinterpret_cast<float *>(sides[1]), out(0), args.n, args.parts[0].weight.n,
+                                     args.out_storage});
+    return true;
+}
+
+class Timer {
+public:
+    explicit Timer(cudaStream_t stream) : stream_(stream) {
+        check(cudaEventCreate(&from_), "making an event");
+        if (const cudaError_t error = cudaEventCreate(&to_); error != cudaSuccess) {
+            cudaEventDestroy(from_);
+            check(error, "making an event");
+        }
+    }
+    ~Timer() {
+        cudaEventDestroy(from_);
+        cudaEventDestroy(to_);
+    }
+    Timer(const Timer &) = delete;
+    Timer &operator=(const Timer &) = delete;
+
+    // The least of three, in milliseconds, after one that does not count.
+    template <typename Body> float time(Body body) {
+        float least = 1e30f;
+        for (int i = 0; i < 4; i++) {
+            check(cudaEventRecord(from_, stream_), "timing");
+            body();
+            check(cudaEventRecord(to_, stream_), "timing");
+            check(cudaEventSynchronize(to_), "timing a linear op");
+            float taken = 0;
+            check(cudaEventElapsedTime(&taken, from_, to_), "timing");
+            if (i > 0) least = std::min(least, taken);
+        }
+        return least;
+    }
+
+private:
+    cudaStream_t stream_;
+    cudaEvent_t from_ = nullptr, to_ = nullptr;
+};
+
+// The op into scratch memory: by our own kernel and by the library's candidates for each part.
+Choice find_choice(const Context &context, const LinearArgs &args, void (*ours)(const Context &, const LinearArgs &)) {
+    Choice choice;
+    const bool pair = args.epilogue == Epilogue::SILU_MUL;
+    uint64_t offsets[3] = {pair ? 2 * side_bytes(args) : 0, 0, 0}, end = offsets[0];
+    for (uint32_t p = 0; p < (pair ? 1 : args.part_count); p++) {
+        offsets[p] = end;
+        end += side_bytes(args) / args.parts[0].weight.n * args.parts[p].weight.n + 512;
+        end = end / 256 * 256;
+    }
+    if (end > context.scratch_bytes) return choice;
+    const auto out = [&](uint32_t p) { return static_cast<void *>(context.scratch + offsets[p]); };
+    Timer timer(context.stream);
+    for (uint32_t p = 0; p < args.part_count; p++) {
+        const Plan &plan = plan_of(*context.blas, args, p);
+        float least = 1e30f;
+        for (const Algorithm &algorithm : candidates_of(*context.blas, plan)) {
+            bool ran = true;
+            void *to = pair ? static_cast<void *>(context.scratch + p * side_bytes(args)) : out(p);
+            const float taken = timer.time([&] { ran = ran && multiply(context, plan, args, p, to, algorithm); });
+            if (!ran || taken >= least) continue;
+            least = taken;
+            choice.algorithms[p] = algorithm;
+        }
+        if (least == 1e30f) return choice;
+    }
+    bool ran = true;
+    const float theirs = timer.time([&] { ran = ran && multiply_all(context, args, choice.algorithms, out); });
+    LinearArgs elsewhere = args;
+    for (uint32_t p = 0; p < (pair ? 1 : args.part_count); p++) elsewhere.parts[p].out = out(p);
+    const float own = timer.time([&] { ours(context, elsewhere); });
+    choice.ours = !ran || own <= theirs;
+    return choice;
 }
 
 } // namespace
@@ -173,26 +302,65 @@ void unload_blas(Blas *blas) {
     delete blas;
 }
 
-bool multiply(const Context &context, const Product &product) {
+bool launch_blas(const Context &context, const LinearArgs &args, void (*ours)(const Context &, const LinearArgs &)) {
+    if (context.blas == nullptr || !can_multiply(args)) return false;
     Blas &blas = *context.blas;
-    const auto between = [](const void *first, const void *second) {
-        return second == nullptr ? 0 : static_cast<const std::byte *>(second) - static_cast<const std::byte *>(first);
-    };
-    const int64_t between_weights = between(product.weight.data, product.second);
-    const int64_t between_outs = product.second == nullptr ? 0 : between(product.out, product.second_out);
-    const Key key{product.n, product.weight.n, product.weight.k, product.x_stride, product.weight.storage, product.out_storage,
-                  product.residual != nullptr, between_weights, between_outs, product.bias != nullptr};
-    auto known = blas.plans.find(key);
-    if (known == blas.plans.end()) known = blas.plans.emplace(key, plan_of(blas, product, between_weights, between_outs)).first;
-    const Plan &plan = *known->second;
-    if (!plan.algorithm) return false;
-    if (product.bias != nullptr) done(blas.functions.product_set(plan.product, kBiasAddress, &product.bias, sizeof product.bias), "describing a bias");
-    const float one = 1, beta = product.residual != nullptr ? 1 : 0;
-    const void *c = product.residual != nullptr ? static_cast<const void *>(product.residual) : product.out;
-    done(blas.functions.multiply(blas.handle, plan.product, &one, product.weight.data, plan.a, product.x, plan.b, &beta, c, plan.c, product.out, plan.d,
-                                 &*plan.algorithm, blas.workspace, kWorkspace, context.stream),
-         "a product");
+    if (args.epilogue == Epilogue::SILU_MUL && 2 * side_bytes(args) > context.scratch_bytes) return false;
+    const Kind kind = kind_of(args);
+    auto known = blas.choices.find(kind);
+    if (known == blas.choices.end()) {
+        cudaStreamCaptureStatus capturing = cudaStreamCaptureStatusNone;
+        check(cudaStreamIsCapturing(context.stream, &capturing), "asking whether a recording is made");
+        if (capturing != cudaStreamCaptureStatusNone) return false;
+        known = blas.choices.emplace(kind, find_choice(context, args, ours)).first;
+    }
+    if (known->second.ours) return false;
+    // An algorithm was found with some number of rows, and is asked whether it can do this one.
+    Algorithm algorithms[3] = {};
+    for (uint32_t p = 0; p < args.part_count; p++) {
+        const Plan &plan = plan_of(blas, args, p);
+        algorithms[p] = known->second.algorithms[p];
+        Candidate result{};
+        if (blas.functions.check(blas.handle, plan.product, plan.a, plan.b, plan.c, plan.c, &algorithms[p], &result) == 0 && result.workspace <= kWorkspace)
+            continue;
+        const std::vector<Algorithm> others = candidates_of(blas, plan);
+        if (others.empty()) return false;
+        algorithms[p] = others[0];
+    }
+    if (!multiply_all(context, args, algorithms, [&](uint32_t p) { return args.parts[p].out; }))
+        fail(INTARSIA_DEVICE_FAULT, "cuBLASLt refused a product of %u rows", args.n);
     return true;
+}
+
+std::string choices(const Blas &blas) {
+    std::ostringstream text;
+    text << "cublasLt " << blas.functions.version() << '\n';
+    for (const auto &[kind, choice] : blas.choices) {
+        for (const uint32_t number : kind) text << number << ' ';
+        text << choice.ours;
+        for (uint32_t p = 0; !choice.ours && p < 3; p++)
+            for (const uint64_t word : choice.algorithms[p].data) text << ' ' << word;
+        text << '\n';
+    }
+    return text.str();
+}
+
+void adopt(Blas &blas, const std::string &choices) {
+    std::istringstream text(choices);
+    std::string line, name;
+    size_t version = 0;
+    if (!std::getline(text, line) || !(std::istringstream(line) >> name >> version) || name != "cublasLt" || version != blas.functions.version()) return;
+    while (std::getline(text, line)) {
+        std::istringstream numbers(line);
+        Kind kind{};
+        Choice choice;
+        for (uint32_t &number : kind) numbers >> number;
+        numbers >> choice.ours;
+        for (uint32_t p = 0; !choice.ours && p < 3; p++)
+            for (uint64_t &word : choice.algorithms[p].data) numbers >> word;
+        if (!numbers) return;
+        blas.choices.emplace(kind, choice);
+    }
 }
 
 } // namespace intarsia::cuda

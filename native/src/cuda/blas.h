@@ -14,21 +14,13 @@ struct Blas;
 Blas *load_blas(std::string &why_not);
 void unload_blas(Blas *blas);
 
-// One product, or two of equal shape over the same inputs.
-struct Product {
-    cpu::Matrix weight;    // [outputs, k]
-    const void *second;    // data of the second's weights, after the first's; null = one product
-    const void *x;         // [n, k], rows `x_stride` elements apart, stored as the weights
-    uint32_t n;
-    uint32_t x_stride;
-    const float *bias;     // f32 [outputs], or null; only of one product with f32 outputs
-    const float *residual; // f32 [n, outputs], or null
-    void *out;             // [n, outputs]
-    void *second_out;      // [n, outputs], after out
-    cpu::Storage out_storage;
-};
+// A linear op by the library, a part at a time, if that was found to be faster than our own kernel (`ours` runs it); false if it is not to be, and nothing was
+// done. For each kind of op (its widths, storage, epilogue, and rows up to a power of two) that is found out by timing when such an op first comes, but not
+// while the stream is being captured: then what is not known yet is left to our own.
+bool launch_blas(const Context &context, const cpu::LinearArgs &args, void (*ours)(const Context &, const cpu::LinearArgs &));
 
-// out = residual + (x weight' + bias); false if cuBLASLt has no kernel for it, and nothing was done.
-bool multiply(const Context &context, const Product &product);
+// What was found out, a line for each kind of op after one that names the library's version; and taking it over, as far as the version is this one's.
+std::string choices(const Blas &blas);
+void adopt(Blas &blas, const std::string &choices);
 
 } // namespace intarsia::cuda

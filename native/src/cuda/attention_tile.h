@@ -1,0 +1,209 @@
+// One key block of 64 positions for tiles of 16 query rows, by one warp on tensor cores. Decode and prefill both are made of this, which is why their bits
+// agree.
+//
+// Registers are those of mma.m16n8k16: of a tile of 16 x 8 results, the thread with g = lane / 4, t = lane % 4 has (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1).
+#pragma once
+
+#include "cuda/attention.h"
+
+namespace intarsia::cuda {
+
+constexpr int kKeys = static_cast<int>(cpu::kKeys);
+
+#if defined(__CUDACC__)
+
+// Rows of DIM bf16 in shared memory, at multiples of kAlign bytes; their 16-byte chunks are permuted so that eight rows of one chunk lie in different banks.
+template <int DIM> struct Layout {
+    static constexpr int kChunks = DIM / 8;
+    static constexpr int kBytes = kKeys * DIM * 2; // of the keys, or values, of a key block
+    static __device__ uint32_t at(uint32_t row, uint32_t chunk) { return (row * kChunks + (chunk ^ (row & 7))) * 16; }
+
+    // From the address of a row's chunk 0 or 1 to 2 * pairs chunks, and 16 * sixteens rows, on.
+    static __device__ uint32_t on(uint32_t address, uint32_t pairs, uint32_t sixteens) { return (address ^ pairs * 32) + sixteens * (16 * DIM * 2); }
+};
+
+constexpr int kAlign = 256;
+
+__device__ inline uint32_t shared_address(const void *pointer) { return static_cast<uint32_t>(__cvta_generic_to_shared(pointer)); }
+
+// 16 bytes from device to shared memory, or zeros.
+__device__ inline void copy_async(uint32_t to, const void *from, bool there) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(there ? 16 : 0) : "memory");
+}
+
+__device__ inline void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+
+template <int PENDING> __device__ inline void wait_copies() { asm volatile("cp.async.wait_group %0;" ::"n"(PENDING) : "memory"); }
+
+__device__ inline void load_matrices(uint32_t (&r)[4], uint32_t address) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"(address)
+                 : "memory");
+}
+
+__device__ inline void load_transposed(uint32_t (&r)[4], uint32_t address) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"(address)
+                 : "memory");
+}
+
+__device__ inline void multiply(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+// Probabilities of a tile of 16 rows over a key block, with what belongs to rows g and g + 8.
+struct Probabilities {
+    uint32_t p[4][4]; // for each 16 positions, the left operand of p V
+    float maximum[2];
+    float sum[2];
+};
+
+using Scores = float[8][4]; // 16 rows x 64 positions
+
+// Scores of M tiles; query(tile, step, a) gives the left operand for elements 16 step .. 16 step + 16.
+template <int DIM, int M, class Query> __device__ inline void score(Scores (&s)[M], uint32_t keys, uint32_t lane, Query query) {
+#pragma unroll
+    for (int m = 0; m < M; ++m) {
+#pragma unroll
+        for (int j = 0; j < 8; ++j) {
+            s[m][j][0] = s[m][j][1] = s[m][j][2] = s[m][j][3] = 0.0f;
+        }
+    }
+    // Of each 16 keys matrices are (keys 0..7, k 0..7), (0..7, 8..15), (8..15, 0..7), (8..15, 8..15).
+    const uint32_t first = keys + Layout<DIM>::at((lane & 7) + (lane >> 4) * 8, lane >> 3 & 1);
+#pragma unroll
+    for (int step = 0; step < DIM / 16; ++step) {
+        uint32_t a[M][4];
+#pragma unroll
+        for (int m = 0; m < M; ++m) {
+            query(m, step, a[m]);
+        }
+#pragma unroll
+        for (int j = 0; j < 4; ++j) {
+            uint32_t b[4];
+            load_matrices(b, Layout<DIM>::on(first, step, j));
+#pragma unroll
+            for (int m = 0; m < M; ++m) {
+                multiply(s[m][2 * j], a[m], b[0], b[1]);
+                multiply(s[m][2 * j + 1], a[m], b[2], b[3]);
+            }
+        }
+    }
+}
+
+// What of a key block rows g and g + 8 of a tile see, relative to the block: lo <= i < hi.
+struct Visible {
+    int32_t lo[2], hi[2];
+};
+
+__device__ inline void mask(Scores &s, const Visible &visible, uint32_t lane) {
+#pragma unroll
+    for (int j = 0; j < 8; ++j) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+            const int32_t at = 8 * j + 2 * static_cast<int32_t>(lane % 4) + i % 2;
+            s[j][i] = at >= visible.lo[i / 2] && at < visible.hi[i / 2] ? s[j][i] : -INFINITY;
+        }
+    }
+}
+
+// Scores to probabilities; `factor` = scale log2 e > 0.
+__device__ inline void softmax(Scores &s, float factor, Probabilities &out) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+        float top = -INFINITY;
+#pragma unroll
+        for (int j = 0; j < 8; ++j) {
+            top = fmaxf(top, fmaxf(s[j][2 * half], s[j][2 * half + 1]));
+        }
+        top = fmaxf(top, __shfl_xor_sync(0xFFFFFFFFu, top, 1));
+        top = fmaxf(top, __shfl_xor_sync(0xFFFFFFFFu, top, 2));
+        top = __fmul_rn(top, factor);
+        const float reference = finite_or_zero(top);
+        float sum = 0.0f;
+#pragma unroll
+        for (int j = 0; j < 8; ++j) {
+#pragma unroll
+            for (int i = 2 * half; i < 2 * half + 2; ++i) {
+                s[j][i] = exp2_fast(__fmaf_rn(s[j][i], factor, -reference));
+                sum = __fadd_rn(sum, s[j][i]);
+            }
+            out.p[j / 2][j % 2 * 2 + half] = pack_bf16(s[j][2 * half], s[j][2 * half + 1]);
+        }
+        sum = __fadd_rn(sum, __shfl_xor_sync(0xFFFFFFFFu, sum, 1));
+        sum = __fadd_rn(sum, __shfl_xor_sync(0xFFFFFFFFu, sum, 2));
+        out.maximum[half] = top;
+        out.sum[half] = sum;
+    }
+}
+
+// o = p V for elements 16 pair .. 16 pair + 16 of M tiles: two tiles of 16 x 8 each.
+template <int DIM, int M>
+__device__ inline void mix(float (&o)[M][2][4], const Probabilities (&p)[M], uint32_t values, uint32_t pair, uint32_t lane) {
+    const uint32_t first = values + Layout<DIM>::at(lane & 15, lane >> 4);
+#pragma unroll
+    for (int m = 0; m < M; ++m) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+            o[m][0][i] = o[m][1][i] = 0.0f;
+        }
+    }
+#pragma unroll
+    for (int step = 0; step < 4; ++step) {
+        uint32_t b[4];
+        load_transposed(b, Layout<DIM>::on(first, pair, step));
+#pragma unroll
+        for (int m = 0; m < M; ++m) {
+            multiply(o[m][0], p[m].p[step], b[0], b[1]);
+            multiply(o[m][1], p[m].p[step], b[2], b[3]);
+        }
+    }
+}
+
+// Only positions lo <= i < hi of two neighbouring values, at i = at and at + 1, zero instead of the others.
+__device__ inline uint32_t only_visible(uint32_t pair, int32_t at, int32_t lo, int32_t hi) {
+    return (at >= lo && at < hi ? pair & 0xFFFFu : 0) | (at + 1 >= lo && at + 1 < hi ? pair & 0xFFFF0000u : 0);
+}
+
+// mix where values that some row does not see are not finite: 0 times them is not 0. Row by row, with what the row does not see replaced by zeros. Such
+// numbers are rare, and this is slow.
+template <int DIM>
+__device__ inline void mix_carefully(float (&o)[2][4], const Probabilities &p, uint32_t values, uint32_t pair, const Visible &visible,
+                                     uint32_t lane) {
+    const uint32_t first = values + Layout<DIM>::at(lane & 15, lane >> 4);
+#pragma unroll 1
+    for (uint32_t row = 0; row < 16; ++row) {
+        const uint32_t owner = row % 8 * 4;
+        const int32_t lo = row < 8 ? __shfl_sync(0xFFFFFFFFu, visible.lo[0], owner) : __shfl_sync(0xFFFFFFFFu, visible.lo[1], owner);
+        const int32_t hi = row < 8 ? __shfl_sync(0xFFFFFFFFu, visible.hi[0], owner) : __shfl_sync(0xFFFFFFFFu, visible.hi[1], owner);
+        float r[2][4] = {};
+#pragma unroll
+        for (int step = 0; step < 4; ++step) {
+            uint32_t b[4];
+            load_transposed(b, Layout<DIM>::on(first, pair, step));
+            const int32_t at = 16 * step + 2 * static_cast<int32_t>(lane % 4);
+            multiply(r[0], p.p[step], only_visible(b[0], at, lo, hi), only_visible(b[1], at + 8, lo, hi));
+            multiply(r[1], p.p[step], only_visible(b[2], at, lo, hi), only_visible(b[3], at + 8, lo, hi));
+        }
+        if (lane / 4 == row % 8) {
+#pragma unroll
+            for (int j = 0; j < 2; ++j) {
+                if (row < 8) {
+                    o[j][0] = r[j][0];
+                    o[j][1] = r[j][1];
+                } else {
+                    o[j][2] = r[j][2];
+                    o[j][3] = r[j][3];
+                }
+            }
+        }
+    }
+}
+
+#endif
+
+} // namespace intarsia::cuda

@@ -1,0 +1,137 @@
+// q, k and v made ready for attention: norm over the head, rotation by the position, then to a matrix or into the cache. 16 threads a head.
+//
+// The next kernel may start only once all before this one are done: what attention reads before its wait_for_earlier() (attention.h) rests on it.
+#include "cuda/kernels.h"
+#include "cuda/norm.h"
+#include "cuda/rows.h"
+
+namespace intarsia::cuda {
+namespace {
+
+constexpr uint32_t kFew = 32, kMany = 256;
+
+// One head of one token: where it comes from and where it goes.
+struct Unit {
+    const float *x;
+    const float *norm_weight;
+    const float *table;
+    void *out; // its first element, or null: nowhere
+    bool narrow;
+};
+
+__device__ void store(const Unit &unit, uint32_t i, float value) {
+    if (!unit.out) {
+        return;
+    }
+    if (unit.narrow) {
+        static_cast<__nv_bfloat16 *>(unit.out)[i] = __float2bfloat16_rn(value);
+    } else {
+        static_cast<float *>(unit.out)[i] = value;
+    }
+}
+
+__device__ void *element(void *base, uint64_t at, bool narrow) {
+    return static_cast<char *>(base) + at * (narrow ? 2 : 4);
+}
+
+__device__ void *in_cache(void *layer, const cpu::KvLayer &cache, int32_t slot, uint32_t head) {
+    if (slot < 0) {
+        return nullptr;
+    }
+    const uint64_t block = static_cast<uint32_t>(slot) / cpu::kBlock;
+    const uint64_t at = ((block * cache.kv_heads + head) * cpu::kBlock + static_cast<uint32_t>(slot) % cpu::kBlock) * cache.head_dim;
+    return element(layer, at, cache.storage == cpu::Storage::BF16);
+}
+
+__device__ Unit part(const cpu::HeadsArgs &args, uint32_t row, uint32_t head) {
+    const uint32_t width = args.heads * args.head_dim;
+    const bool narrow = args.out_storage == cpu::Storage::BF16;
+    const uint32_t step = narrow ? (width + 1) / 2 * 2 : width;
+    return {args.x + uint64_t{row} * width + head * args.head_dim, args.norm_weight,
+            args.table ? args.table + uint64_t{row} * args.head_dim : nullptr,
+            args.out ? element(args.out, uint64_t{row} * step + head * args.head_dim, narrow) : nullptr, narrow};
+}
+
+// All 16 threads of a head, and all heads of a warp, come here together; dim may differ between heads.
+__device__ void head(const Unit &unit, uint32_t dim, float eps, uint32_t lane) {
+    const float *x = unit.x;
+    const float inverse = inverse_rms16(x, dim, eps, lane); // unused without a weight, but then cheap
+    const auto value = [&](uint32_t i) {
+        return unit.norm_weight ? normed(x[i], inverse, unit.norm_weight[i]) : x[i];
+    };
+    if (!unit.table) {
+#pragma unroll 8
+        for (uint32_t i = lane; i < dim; i += 16) {
+            store(unit, i, value(i));
+        }
+        return;
+    }
+    const uint32_t half = dim / 2;
+#pragma unroll 4
+    for (uint32_t i = lane; i < half; i += 16) {
+        const float cosine = unit.table[i];
+        const float sine = unit.table[half + i];
+        const float a = value(i);
+        const float b = value(half + i);
+        store(unit, i, __fmaf_rn(a, cosine, -__fmul_rn(b, sine)));
+        store(unit, half + i, __fmaf_rn(b, cosine, __fmul_rn(a, sine)));
+    }
+}
+
+__global__ void __launch_bounds__(kMany) qkv(const __grid_constant__ cpu::QkvArgs args, uint32_t q_heads, uint32_t k_heads, uint32_t v_heads) {
+    wait_for_earlier();
+    let_next_start();
+    const uint32_t heads = q_heads + k_heads + v_heads;
+    const uint64_t units = uint64_t{args.n} * heads;
+    const uint64_t at = (uint64_t{blockIdx.x} * blockDim.x + threadIdx.x) / 16;
+    const uint64_t mine = at < units ? at : units - 1;
+    const uint32_t row = static_cast<uint32_t>(mine / heads);
+    uint32_t h = static_cast<uint32_t>(mine % heads);
+    const int32_t slot = args.slots ? args.slots[row] : -1;
+    Unit unit;
+    uint32_t dim = args.cache.head_dim;
+    float eps = 1.0f;
+    if (h < q_heads) {
+        unit = part(args.q, row, h);
+        dim = args.q.head_dim;
+        eps = args.q.eps;
+        if (h + 1 == q_heads && unit.narrow && args.q.heads * dim % 2 == 1 && threadIdx.x % 16 == 0 && at < units) {
+            static_cast<__nv_bfloat16 *>(unit.out)[dim] = __float2bfloat16_rn(0.0f); // padding
+        }
+    } else if (h - q_heads < k_heads) {
+        h -= q_heads;
+        unit = part(args.k, row, h);
+        dim = args.k.head_dim;
+        eps = args.k.eps;
+        if (!unit.out) {
+            unit.out = in_cache(args.cache.keys, args.cache, slot, h);
+            unit.narrow = args.cache.storage == cpu::Storage::BF16;
+        } else if (h + 1 == k_heads && unit.narrow && args.k.heads * dim % 2 == 1 && threadIdx.x % 16 == 0 && at < units) {
+            static_cast<__nv_bfloat16 *>(unit.out)[dim] = __float2bfloat16_rn(0.0f);
+        }
+    } else {
+        h -= q_heads + k_heads;
+        unit = {args.v + (uint64_t{row} * v_heads + h) * dim, nullptr, nullptr, in_cache(args.cache.values, args.cache, slot, h),
+                args.cache.storage == cpu::Storage::BF16};
+    }
+    if (at >= units) {
+        unit.out = nullptr;
+    }
+    head(unit, dim, eps, threadIdx.x % 16);
+}
+
+} // namespace
+
+void launch(const Context &context, const cpu::QkvArgs &args) {
+    const uint32_t q_heads = args.q.x ? args.q.heads : 0;
+    const uint32_t k_heads = args.k.x ? args.k.heads : 0;
+    const uint32_t v_heads = args.v ? args.cache.kv_heads : 0;
+    const uint64_t threads_needed = uint64_t{args.n} * (q_heads + k_heads + v_heads) * 16;
+    if (threads_needed == 0) {
+        return;
+    }
+    const uint32_t threads = threads_needed <= uint64_t{kFew} * 4 * context.multiprocessors ? kFew : kMany;
+    launch(context, "qkv", qkv, dim3(ceil_div(threads_needed, threads)), dim3(threads), 0, args, q_heads, k_heads, v_heads);
+}
+
+} // namespace intarsia::cuda
