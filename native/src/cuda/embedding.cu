@@ -12,7 +12,6 @@ __global__ void __launch_bounds__(kThreads) embedding(const int32_t *tokens, con
     wait_for_earlier();
     let_next_start();
     const uint64_t token = static_cast<uint32_t>(tokens[blockIdx.x]);
-    const uint32_t step = Narrow ? (width + 1) / 2 * 2 : width;
     float *to = out + uint64_t{blockIdx.x} * width;
     const uint32_t first = blockIdx.y * kThreads + threadIdx.x;
     const uint32_t all = gridDim.y * kThreads;
@@ -20,11 +19,11 @@ __global__ void __launch_bounds__(kThreads) embedding(const int32_t *tokens, con
         for (uint32_t i = first * 8; i < width; i += all * 8) {
             float4 *at = reinterpret_cast<float4 *>(to + i);
             if constexpr (Narrow) {
-                const uint4 v = *reinterpret_cast<const uint4 *>(static_cast<const __nv_bfloat16 *>(weight) + token * step + i);
+                const uint4 v = *reinterpret_cast<const uint4 *>(static_cast<const __nv_bfloat16 *>(weight) + token * width + i);
                 at[0] = make_float4(lower_bf16(v.x), upper_bf16(v.x), lower_bf16(v.y), upper_bf16(v.y));
                 at[1] = make_float4(lower_bf16(v.z), upper_bf16(v.z), lower_bf16(v.w), upper_bf16(v.w));
             } else {
-                const float4 *from = reinterpret_cast<const float4 *>(static_cast<const float *>(weight) + token * step + i);
+                const float4 *from = reinterpret_cast<const float4 *>(static_cast<const float *>(weight) + token * width + i);
                 at[0] = from[0];
                 at[1] = from[1];
             }
@@ -32,9 +31,9 @@ __global__ void __launch_bounds__(kThreads) embedding(const int32_t *tokens, con
     } else {
         for (uint32_t i = first; i < width; i += all) {
             if constexpr (Narrow) {
-                to[i] = __bfloat162float(static_cast<const __nv_bfloat16 *>(weight)[token * step + i]);
+                to[i] = __bfloat162float(static_cast<const __nv_bfloat16 *>(weight)[token * width + i]);
             } else {
-                to[i] = static_cast<const float *>(weight)[token * step + i];
+                to[i] = static_cast<const float *>(weight)[token * width + i];
             }
         }
     }
