@@ -35,6 +35,18 @@ class InfoCommandTest {
     }
 
     @Test
+    void devicesThatCanBeOpenedHaveTheNameThatTheOptionTakes() {
+        DeviceInfo first = new DeviceInfo(
+                DeviceKind.CUDA, 0, true, "A GPU", 0, 141L << 30, 100L << 30, List.of(), "", "compute capability 9.0");
+        DeviceInfo second = new DeviceInfo(DeviceKind.CUDA, 1, true, "Another", 0, 8L << 30, 8L << 30, List.of(), "", "");
+        assertThat(InfoCommand.toText(LIBRARY, List.of(CPU, first, second)).lines()).containsSubsequence(
+                "cuda:0    A GPU",
+                "          100.0 of 141.0 GiB of memory free",
+                "          compute capability 9.0",
+                "cuda:1    Another");
+    }
+
+    @Test
     void json() {
         JsonNode json = JsonMapper.shared().readTree(InfoCommand.toJson(LIBRARY, List.of(CPU, GPU)));
         assertThat(json.get("library").get("path").asString()).isEqualTo("/lib/libintarsia.so");

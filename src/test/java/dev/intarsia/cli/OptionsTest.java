@@ -54,6 +54,12 @@ class OptionsTest {
                 engine("--graph-mode full_and_piecewise", options -> options.graphMode(GraphMode.FULL_AND_PIECEWISE)),
                 engine("--capture-sizes 1,2,4", options -> options.captureSizes(List.of(1, 2, 4))),
                 engine("--max-num-seqs 5", options -> options.maxNumSeqs(5)),
+                engine("--device cpu", options -> options.device("cpu")),
+                engine("--device cuda", options -> options.device("cuda")),
+                engine("--device cuda:1 --deterministic", options -> options.device("cuda:1").deterministic(true)),
+                engine("--device cuda --device-memory 5000000000", options -> options.device("cuda").deviceMemory(5_000_000_000L)),
+                engine("--device cuda --device-memory 8G", options -> options.device("cuda").deviceMemory(8L << 30)),
+                engine("--device cuda --device-memory 700M", options -> options.device("cuda").deviceMemory(700L << 20)),
                 engine("--threads 3", options -> options.threads(3)),
                 engine("--cpu-tier scalar", options -> options.cpuTier("scalar")),
                 engine("--precision f32 --threads 2 --max-model-len 64 --compile-sizes 1",
@@ -127,6 +133,21 @@ class OptionsTest {
     void becomeSamplingParams(String line, SamplingParams expected) {
         GenerateCommand command = parse(GenerateCommand.class, ("generate " + line).strip() + " x");
         assertThat(command.samplingParams(checkpointDefaults())).isEqualTo(expected);
+    }
+
+    @Test
+    void whatIsNoDeviceOrNoSizeIsWrongUsage() {
+        for (String[] wrong : new String[][] {
+            {"--device", "gpu", "--device is gpu; it must be cpu, cuda, or cuda:N"},
+            {"--device", "cuda:x", "--device is cuda:x"},
+            {"--device-memory", "8GB", "'8GB' is no number of bytes"},
+            {"--device-memory", "999999999999G", "more bytes than any memory has"},
+            {"--device-memory", "8G", "--device-memory is 8589934592; it must be 0 where device is cpu"}
+        }) {
+            Shell.Result result = new Shell().run("inspect", wrong[0], wrong[1]);
+            assertThat(result.exit()).as(result.err()).isEqualTo(ExitCode.USAGE);
+            assertThat(result.err()).contains(wrong[2]);
+        }
     }
 
     @Test

@@ -34,6 +34,7 @@ class DeviceTest {
         assertFails(DeviceOptions.cpu().withTier("sse9"), "sse9");
         assertFails(DeviceOptions.cpu().withThreads(100_000), "100000");
         assertFails(new DeviceOptions(DeviceKind.CPU, 3, 0, "", false, 0), "3");
+        assertFails(DeviceOptions.cpu().withMemory(1 << 30), "memory");
     }
 
     @Test
@@ -47,6 +48,35 @@ class DeviceTest {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> Device.open(DeviceOptions.cpu().withTier("x".repeat(32))))
                 .withMessage("tier must have at most 31 bytes in UTF-8, had 32");
+    }
+
+    @Test
+    void devicesHaveNames() {
+        assertThat(DeviceOptions.named("cpu")).isEqualTo(DeviceOptions.cpu());
+        assertThat(DeviceOptions.named("cuda")).isEqualTo(DeviceOptions.cuda(0));
+        assertThat(DeviceOptions.named("cuda:0")).isEqualTo(DeviceOptions.cuda(0));
+        assertThat(DeviceOptions.named("cuda:12")).isEqualTo(DeviceOptions.cuda(12));
+        assertThat(DeviceOptions.cuda(12).name()).isEqualTo("cuda:12");
+        assertThat(DeviceOptions.cpu().name()).isEqualTo("cpu");
+        for (String wrong : new String[] {"", "CPU", "gpu", "cpu:0", "cuda:", "cuda:-1", "cuda:01", "cuda:1.0", "cuda:99999", " cuda", "cuda 0"}) {
+            assertThatIllegalArgumentException()
+                    .isThrownBy(() -> DeviceOptions.named(wrong))
+                    .withMessageStartingWith("device is " + wrong + "; it must be cpu, cuda, or cuda:N");
+        }
+    }
+
+    /** Every machine has a CUDA entry, which can be opened or says why not. */
+    @Test
+    void aMissingCudaDeviceIsAReasonAndNoFailure() {
+        DeviceInfo cuda = Device.list().get(1);
+        assertThat(cuda.kind()).isEqualTo(DeviceKind.CUDA);
+        assertThat(cuda.ordinal()).isZero();
+        assertThat(cuda.note()).isNotBlank();
+        if (!cuda.available()) {
+            assertThatExceptionOfType(NativeException.class)
+                    .isThrownBy(() -> Device.open(DeviceOptions.cuda(0)).close())
+                    .withMessageContaining(cuda.note());
+        }
     }
 
     private static void assertFails(DeviceOptions options, String named) {
