@@ -2,7 +2,7 @@
 # when it is there. Nothing links to a driver, so that it loads on any machine.
 
 set(INTARSIA_CUDA AUTO CACHE STRING "Build the CUDA plug-in: AUTO (where nvcc is found), ON or OFF")
-set(INTARSIA_CUDA_ARCHITECTURES 80-real 90a-real 100-real 80-virtual 90-virtual CACHE STRING "What the CUDA kernels are compiled for")
+set(INTARSIA_CUDA_ARCHITECTURES 80-real 90a-real 100 CACHE STRING "What the CUDA kernels are compiled for")
 
 if(INTARSIA_CUDA STREQUAL OFF OR CMAKE_CROSSCOMPILING OR INTARSIA_SANITIZE)
     return()

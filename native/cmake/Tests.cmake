@@ -33,3 +33,12 @@ add_test(NAME tiers_keep_to_themselves
 if(INTARSIA_SANITIZE)
     set_tests_properties(tiers_keep_to_themselves PROPERTIES DISABLED ON) # instrumented code is not inlined
 endif()
+
+if(TARGET intarsia_cuda_objects)
+    # The CUDA kernels by themselves; they skip where there is no device. tests/cuda_test.cpp has whole steps on a device.
+    file(GLOB cuda_test_sources CONFIGURE_DEPENDS tests/cuda_*_test.cu)
+    add_executable(intarsia_cuda_tests ${cuda_test_sources})
+    target_include_directories(intarsia_cuda_tests PRIVATE tests)
+    target_link_libraries(intarsia_cuda_tests PRIVATE intarsia_cuda_objects GTest::gtest GTest::gtest_main)
+    gtest_discover_tests(intarsia_cuda_tests DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120)
+endif()
