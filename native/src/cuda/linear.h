@@ -103,16 +103,21 @@ __device__ inline float2 biased(const cpu::LinearPart &part, uint32_t o, float2 
     return v;
 }
 
-// Outputs o and o + 1 (o even) of a part and row: STORE and ADD.
-__device__ inline void finish(const cpu::LinearArgs &args, const cpu::LinearPart &part, uint32_t row, uint32_t o, float2 v) {
+// What ADD adds to outputs o and o + 1 (o even, less than the width) of a row.
+__device__ inline float2 residual_of(const cpu::LinearArgs &args, uint32_t row, uint32_t o) {
+    if (args.epilogue != cpu::Epilogue::ADD) return {};
+    const uint32_t width = args.parts[0].weight.n;
+    const float *from = args.residual + uint64_t{row} * width + o;
+    return {__ldcg(from), o + 1 < width ? __ldcg(from + 1) : 0.0f};
+}
+
+// Outputs o and o + 1 (o even, less than the width) of a part and row: STORE and ADD.
+__device__ inline void finish(const cpu::LinearArgs &args, const cpu::LinearPart &part, uint32_t row, uint32_t o, float2 v, float2 residual) {
     const uint32_t width = part.weight.n;
-    if (o >= width) return;
     v = biased(part, o, v);
     cpu::Storage storage = args.out_storage;
     if (args.epilogue == cpu::Epilogue::ADD) {
-        const float *from = args.residual + uint64_t{row} * width + o;
-        v.x = __fadd_rn(from[0], v.x);
-        if (o + 1 < width) v.y = __fadd_rn(from[1], v.y);
+        v = {__fadd_rn(residual.x, v.x), __fadd_rn(residual.y, v.y)};
         storage = cpu::Storage::F32;
     }
     store_pair(part.out, storage, width, row, o, v.x, v.y);
@@ -121,7 +126,6 @@ __device__ inline void finish(const cpu::LinearArgs &args, const cpu::LinearPart
 // The same of SILU_MUL.
 __device__ inline void finish_silu(const cpu::LinearArgs &args, uint32_t row, uint32_t o, float2 gate, float2 up) {
     const uint32_t width = args.parts[0].weight.n;
-    if (o >= width) return;
     gate = biased(args.parts[0], o, gate);
     up = biased(args.parts[1], o, up);
     store_pair(args.parts[0].out, args.out_storage, width, row, o, __fmul_rn(silu(gate.x), up.x), __fmul_rn(silu(gate.y), up.y));

@@ -120,10 +120,16 @@ __global__ void __launch_bounds__(Down *Across *kWarp) tiles(const __grid_consta
             const auto pair_of = [&](uint32_t c) { return make_float2(totals[m][c][h * 2], totals[m][c][h * 2 + 1]); };
             if (pair) {
 #pragma unroll
-                for (uint32_t c = 0; c < 2; c++) finish_silu(args, row, at.first + across / 2 + c * kColumn + t * 2, pair_of(c), pair_of(c + 2));
+                for (uint32_t c = 0; c < 2; c++) {
+                    const uint32_t o = at.first + across / 2 + c * kColumn + t * 2;
+                    if (o < part.weight.n) finish_silu(args, row, o, pair_of(c), pair_of(c + 2));
+                }
             } else {
 #pragma unroll
-                for (uint32_t c = 0; c < kColumns; c++) finish(args, part, row, at.first + across + c * kColumn + t * 2, pair_of(c));
+                for (uint32_t c = 0; c < kColumns; c++) {
+                    const uint32_t o = at.first + across + c * kColumn + t * 2;
+                    if (o < part.weight.n) finish(args, part, row, o, pair_of(c), residual_of(args, row, o));
+                }
             }
         }
 }
