@@ -83,27 +83,50 @@ class LifetimeTest {
         });
     }
 
-    /** Runs rounds and compares the least that the process held in the second quarter of them and in the last. */
+    /**
+     * Runs rounds and compares the least that the process held in the second quarter of them and in the last. What a
+     * compiler of the JVM holds for a while is not ours: where the last quarter held more, others follow it, up to four.
+     * What leaks grows in each.
+     */
     private static void assertFlat(int rounds, IntConsumer round) {
-        List<Footprint> early = new ArrayList<>();
-        List<Footprint> late = new ArrayList<>();
-        for (int i = 0; i < rounds; i++) {
-            round.accept(i);
-            int quarter = i * 4 / rounds;
-            if (i % 5 == 4 && quarter % 2 == 1) {
-                (quarter == 1 ? early : late).add(Footprint.now());
+        int quarter = rounds / 4;
+        leastOf(quarter, round);
+        Footprint before = leastOf(quarter, round);
+        leastOf(quarter, round);
+        for (int more = 4; ; more--) {
+            Footprint after = leastOf(quarter, round);
+            try {
+                assertFlat(before, after);
+                return;
+            } catch (AssertionError e) {
+                if (more == 0) {
+                    throw e;
+                }
             }
         }
-        Footprint before = least(early);
-        Footprint after = least(late);
+    }
+
+    private static void assertFlat(Footprint before, Footprint after) {
         String both = before + " and later " + after;
-        // Half the rounds lie between: one that left 300 KiB of memory, or a thread, or a file, would show.
+        // A quarter of the rounds or more lie between: one that left 600 KiB of memory, or a thread, or a file, would show.
         assertThat(after.threads()).as(both).isLessThanOrEqualTo(before.threads() + 2);
         assertThat(after.descriptors()).as(both).isLessThanOrEqualTo(before.descriptors() + 2);
         assertThat(after.mappings()).as(both).isLessThanOrEqualTo(before.mappings() + 20);
         assertThat(after.heap()).as(both).isLessThanOrEqualTo(before.heap() + 4 * MIB);
         assertThat(after.allocated()).as(both).isLessThanOrEqualTo(before.allocated() + 12 * MIB);
         assertThat(after.resident()).as(both).isLessThanOrEqualTo(before.resident() + 32 * MIB);
+    }
+
+    /** The least of each that the process held after every fifth of so many rounds. */
+    private static Footprint leastOf(int rounds, IntConsumer round) {
+        List<Footprint> seen = new ArrayList<>();
+        for (int i = 0; i < rounds; i++) {
+            round.accept(i);
+            if (i % 5 == 4) {
+                seen.add(Footprint.now());
+            }
+        }
+        return least(seen);
     }
 
     private static Footprint least(List<Footprint> all) {
