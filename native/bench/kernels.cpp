@@ -3,7 +3,7 @@
 // KV heads of 128, intermediate 3072.
 //
 //   cmake -S native -B build -G Ninja -DINTARSIA_BENCH=ON && ninja -C build intarsia_kernels
-//   build/intarsia_kernels [--threads N] [--tier NAME] [--rounds N] [--only TEXT]
+//   build/intarsia_kernels [--threads N] [--tier NAME] [--weights bf16|int8|int4] [--rounds N] [--only TEXT]
 //
 // Every round runs every case once, so that what else the machine does meanwhile hits all alike; a line has the medians.
 #include <algorithm>
@@ -35,8 +35,13 @@ using cpu::Storage;
 constexpr uint32_t kHidden = 1024, kHeads = 16, kKvHeads = 8, kHeadDim = 128, kWide = 3072, kVocabulary = 151'936;
 constexpr uint32_t kMostRows = 4096;
 constexpr uint64_t kPool = uint64_t{384} << 20; // bytes of weights or of cached keys and values; more than any cache
-constexpr uint64_t kLayer = (uint64_t{4096} * kHidden + 2048 * kHidden + 3 * kWide * kHidden) * 2; // bytes of weights
-constexpr uint32_t kLayers = kPool / kLayer;
+constexpr uint64_t kLayerWeights = uint64_t{4096} * kHidden + 2048 * kHidden + 3 * kWide * kHidden;
+
+// Bytes of the matrices of a layer.
+constexpr uint64_t layer_bytes(Storage weights) {
+    return cpu::matrix_bytes(4096, kHidden, weights) + cpu::matrix_bytes(kHidden, 2048, weights) +
+           2 * cpu::matrix_bytes(kWide, kHidden, weights) + cpu::matrix_bytes(kHidden, kWide, weights);
+}
 
 // Reads memory as two streams.
 typedef uint64_t Lanes __attribute__((vector_size(64)));
@@ -123,7 +128,7 @@ template <class F> void together(Team &team, F body) {
 
 class Bench {
 public:
-    Bench() : pool_(kPool, "weights"), x_(rows(kWide)), y_(rows(4096)), z_(rows(4096)) {
+    explicit Bench(Storage weights) : weights_(weights), pool_(kPool, "weights"), x_(rows(kWide)), y_(rows(4096)), z_(rows(4096)) {
         auto *words = reinterpret_cast<uint16_t *>(pool_.data());
         uint32_t random = 1;
         for (uint64_t i = 0; i < kPool / 2; ++i) {
@@ -136,10 +141,10 @@ public:
 
     // The four products of a layer: q, k and v; the output of attention; gate and up; down.
     void layer(const cpu::Kernels &kernels, cpu::Blocking blocking, uint32_t index, uint32_t n, Team &team, Share share) {
-        const std::byte *at = pool_.data() + index % kLayers * kLayer;
+        const std::byte *at = pool_.data() + index % layers() * layer_bytes(weights_);
         const auto part = [&](uint32_t outputs, uint32_t k, Memory &out) {
-            const cpu::Matrix matrix{at, outputs, k, Storage::BF16};
-            at += cpu::matrix_bytes(outputs, k, Storage::BF16);
+            const cpu::Matrix matrix{at, outputs, k, weights_};
+            at += cpu::matrix_bytes(outputs, k, weights_);
             return cpu::LinearPart{matrix, nullptr, out.data()};
         };
         LinearArgs args{};
@@ -170,7 +175,7 @@ public:
         args.x = x_.data();
         args.n = n;
         args.part_count = 1;
-        args.parts[0] = {{pool_.data(), kVocabulary, kHidden, Storage::BF16}, nullptr, logits_memory().data()};
+        args.parts[0] = {{pool_.data(), kVocabulary, kHidden, weights_}, nullptr, logits_memory().data()};
         args.epilogue = Epilogue::STORE;
         args.out_storage = Storage::F32;
         kernels.linear(args, share);
@@ -203,6 +208,7 @@ public:
         kernels.attention(args, share);
     }
 
+    uint32_t layers() const { return static_cast<uint32_t>(kPool / layer_bytes(weights_)); }
     std::byte *pool() { return pool_.data(); }
     uint32_t next() { return next_++; }
 
@@ -214,6 +220,7 @@ private:
         return memory;
     }
 
+    Storage weights_;
     Memory pool_;
     Memory x_, y_, z_; // values
     uint32_t next_ = 0;
@@ -227,15 +234,18 @@ int main(int count, char **words) {
     uint32_t threads = default_threads();
     int rounds = 7;
     std::string tier, only;
+    Storage weights = Storage::BF16;
     for (int i = 1; i + 1 < count; i += 2) {
         const std::string word = words[i];
         if (word == "--threads") threads = static_cast<uint32_t>(std::atoi(words[i + 1]));
         if (word == "--tier") tier = words[i + 1];
         if (word == "--rounds") rounds = std::atoi(words[i + 1]);
+        if (word == "--weights")
+            weights = words[i + 1][0] == 'b' ? Storage::BF16 : std::strcmp(words[i + 1], "int8") == 0 ? Storage::INT8 : Storage::INT4;
         if (word == "--only") only = words[i + 1];
     }
     Team team(threads);
-    Bench bench;
+    Bench bench(weights);
     std::vector<Case> cases;
     cases.push_back({"read", double(kPool), 0, [&](Team &team) {
                          together(team, [&](Share share) {
@@ -257,25 +267,24 @@ int main(int count, char **words) {
         const std::string name = kernels.tier;
         if (!candidate.supported || (tier.empty() ? name == "scalar" : name != tier)) continue;
         for (const uint32_t n : {1u, 2u, 3u, 4u, 6u, 8u, 12u, 16u, 24u, 32u, 64u, 128u, 512u}) {
-            const uint32_t layers = n <= 8 ? kLayers : n <= 64 ? 4 : 1;
+            const uint32_t layers = n <= 8 ? bench.layers() : n <= 64 ? 4 : 1;
             for (const cpu::Blocking blocking : cpu::kBlockings) {
                 std::string text = name + " layer, " + std::to_string(n) + " rows";
-                if (n > cpu::kStreamRows)
+                if (n > cpu::kStreamRows && weights == Storage::BF16)
                     text += " by " + std::to_string(blocking.rows) + " x " + std::to_string(blocking.section);
-                const double bytes = double(kLayer) * layers;
-                cases.push_back({text, bytes, bytes * n, [=, &kernels, &bench](Team &team) {
+                cases.push_back({text, double(layer_bytes(weights)) * layers, 2.0 * kLayerWeights * layers * n, [=, &kernels, &bench](Team &team) {
                                      const uint32_t first = bench.next() * layers;
                                      together(team, [&](Share share) {
                                          for (uint32_t i = 0; i < layers; ++i)
                                              bench.layer(kernels, blocking, first + i, n, team, share);
                                      });
                                  }});
-                if (n <= cpu::kStreamRows) break;
+                if (n <= cpu::kStreamRows || weights != Storage::BF16) break;
             }
         }
         for (const uint32_t n : {1u, 8u}) {
-            const double bytes = double(kVocabulary) * kHidden * 2;
-            cases.push_back({name + " logits, " + std::to_string(n) + " rows", bytes, bytes * n,
+            cases.push_back({name + " logits, " + std::to_string(n) + " rows", double(cpu::matrix_bytes(kVocabulary, kHidden, weights)),
+                             2.0 * kVocabulary * kHidden * n,
                              [&kernels, &bench, n](Team &team) {
                                  together(team, [&](Share share) { bench.logits(kernels, n, share); });
                              }});

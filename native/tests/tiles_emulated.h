@@ -70,7 +70,14 @@ struct EmulatedTiles {
             }
         }
     }
-    template <int C, int A, int B> static void dot_ints() {
+    template <int C, int A, int B> static void dot_ints() { dot<C, A, B, uint8_t>(); }
+    template <int C, int A, int B> static void dot_signed() { dot<C, A, B, int8_t>(); }
+
+    // Calls of dot_ints and dot_signed by this thread.
+    static inline thread_local uint64_t products_of_ints = 0;
+
+private:
+    template <int C, int A, int B, class Weight> static void dot() {
         Tile &c = there(C);
         const Tile &a = there(A);
         const Tile &b = there(B);
@@ -80,7 +87,7 @@ struct EmulatedTiles {
                 uint32_t sum; // wraps
                 std::memcpy(&sum, &c.bytes[m][n * 4], 4);
                 for (uint32_t i = 0; i < a.row_bytes; ++i) {
-                    const int product = static_cast<int8_t>(a.bytes[m][i]) * b.bytes[i / 4][n * 4 + i % 4];
+                    const int product = static_cast<int8_t>(a.bytes[m][i]) * static_cast<Weight>(b.bytes[i / 4][n * 4 + i % 4]);
                     sum += static_cast<uint32_t>(product);
                 }
                 std::memcpy(&c.bytes[m][n * 4], &sum, 4);
@@ -89,10 +96,6 @@ struct EmulatedTiles {
         ++products_of_ints;
     }
 
-    // Calls of dot_ints by this thread.
-    static inline thread_local uint64_t products_of_ints = 0;
-
-private:
     struct Tile {
         uint8_t rows;
         uint16_t row_bytes;

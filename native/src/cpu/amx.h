@@ -47,6 +47,10 @@ struct AmxTiles {
     template <int C, int A, int B> INTARSIA_INLINE static void dot_ints() {
         asm volatile("tdpbsud %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(C), "i"(A), "i"(B) : "memory");
     }
+    // With both signed.
+    template <int C, int A, int B> INTARSIA_INLINE static void dot_signed() {
+        asm volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(C), "i"(A), "i"(B) : "memory");
+    }
 };
 
 } // namespace

@@ -23,6 +23,7 @@ template <> struct Ints<Avx512Vec> {
     };
 
     INTARSIA_INLINE static Ints load(const int32_t *from) { return {_mm512_loadu_si512(from)}; }
+    INTARSIA_INLINE static Ints add(Ints sums, int32_t to_each) { return {_mm512_add_epi32(sums.v, _mm512_set1_epi32(to_each))}; }
     INTARSIA_INLINE static Ints start_int8(int32_t inputs) { return {_mm512_set1_epi32(-128 * inputs)}; }
     INTARSIA_INLINE static Ints start_int4(int32_t inputs) { return {_mm512_set1_epi32(-8 * inputs)}; }
 
@@ -37,6 +38,16 @@ template <> struct Ints<Avx512Vec> {
         int32_t quad;
         __builtin_memcpy(&quad, from, 4);
         return {_mm512_set1_epi32(quad)};
+    }
+
+    INTARSIA_INLINE static void unpack_int4(const uint8_t *from, int8_t *to) {
+        const __m512i eight = _mm512_set1_epi8(8);
+        for (int i = 0; i < 8; ++i) {
+            Weights low, high;
+            load_int4(from + i * 64, low, high);
+            _mm512_storeu_si512(to + i * 128, _mm512_sub_epi8(low.w, eight));
+            _mm512_storeu_si512(to + i * 128 + 64, _mm512_sub_epi8(high.w, eight));
+        }
     }
 
     // On the way the sums of unsigned weights may leave 32 bits; they come back, for they are taken modulo 2^32.

@@ -32,6 +32,13 @@ template <> struct Ints<ScalarVec> {
         __builtin_memcpy(out.lane, from, sizeof out.lane);
         return out;
     }
+    INTARSIA_INLINE static Ints add(const Ints &sums, int32_t to_each) { // modulo 2^32
+        Ints out;
+        for (int o = 0; o < 16; ++o) {
+            out.lane[o] = static_cast<int32_t>(static_cast<uint32_t>(sums.lane[o]) + static_cast<uint32_t>(to_each));
+        }
+        return out;
+    }
     // The start of a sum over inputs whose sum is `inputs`.
     INTARSIA_INLINE static Ints start_int8(int32_t) { return {}; }
     INTARSIA_INLINE static Ints start_int4(int32_t) { return {}; }
@@ -50,6 +57,15 @@ template <> struct Ints<ScalarVec> {
         }
     }
     INTARSIA_INLINE static Inputs inputs(const int8_t *from) { return from; }
+    // The 8 times 64 bytes of INT4 weights of a step of a tile as quads of q: 16 times 64 bytes.
+    INTARSIA_INLINE static void unpack_int4(const uint8_t *from, int8_t *to) {
+        for (int i = 0; i < 8; ++i) {
+            Weights low, high;
+            load_int4(from + i * 64, low, high);
+            __builtin_memcpy(to + i * 128, low.q, 64);
+            __builtin_memcpy(to + i * 128 + 64, high.q, 64);
+        }
+    }
 
     INTARSIA_INLINE static Ints dot_int8(const Ints &sum, const Weights &w, Inputs x) {
         Ints out;

@@ -8,6 +8,7 @@
 #include "cpu/dot.h"
 #include "cpu/linear_quantized.h"
 #include "cpu/math.h"
+#include "cpu/outputs.h"
 #include "cpu/tile_registers.h"
 
 namespace intarsia::cpu {
@@ -21,7 +22,7 @@ public:
         const Range rows = part(args.n, {share.index % row_shares, row_shares});
         const Range units = part(linear.units_, {share.index / row_shares, share.count / row_shares});
         const bool tiled = M::kThere && rows.end - rows.begin >= kTiledRows;
-        const uint32_t step = (tiled ? kGroup : kStreamGroup) / linear.tiles_per_unit_;
+        const uint32_t step = (tiled ? tiled_group(tile_bytes(linear.k_, S)) : kStreamGroup) / linear.tiles_per_unit_;
         for (uint64_t unit = units.begin; unit < units.end; unit += step) {
             linear.group(static_cast<uint32_t>(unit), least(step, static_cast<uint32_t>(units.end - unit)), rows);
         }
@@ -29,28 +30,19 @@ public:
 
 private:
     static constexpr uint32_t kStreamGroup = 8; // tiles of outputs
-    static constexpr uint32_t kGroup = M::kThere ? 32 : kStreamGroup; // at most
-    static constexpr uint32_t kRows = M::kThere ? 32 : kBlockingRows; // of a block at most
-    static constexpr uint32_t kTiledSection = 512; // inputs
+    static constexpr uint32_t kGroup = M::kThere ? kTiledGroup : kStreamGroup; // at most
+    static constexpr uint32_t kRows = M::kThere ? kTiledBlock : kBlockingRows; // of a block at most
     static constexpr uint32_t kTurn = 64;    // inputs
     static constexpr uint32_t kAhead = 8192; // bytes of a tile
     static constexpr uint32_t kPadding = 16; // floats
     static constexpr uint32_t kScratch = S == Storage::BF16 ? kBlockingScratch + kRows * kPadding : 1;
     static constexpr int kMostRows = kRowsAtOnce<V, S>;
 
-    // A unit of work is a tile of outputs, for SILU_MUL the tiles of gate and up.
-    struct Tile {
-        const LinearPart *part;
-        uint32_t index;
-    };
+    using Tile = typename Outputs<V>::Tile;
 
-    explicit Linear(const LinearArgs &args) : args_(args), k_(args.parts[0].weight.k) {
-        gated_ = args.epilogue == Epilogue::SILU_MUL;
-        tiles_per_unit_ = gated_ ? 2 : 1;
-        for (uint32_t i = 0; i < (gated_ ? 1 : args.part_count); ++i) {
-            units_ += tiles(args.parts[i].weight.n);
-        }
-    }
+    explicit Linear(const LinearArgs &args)
+        : args_(args), outputs_(args), k_(args.parts[0].weight.k), units_(outputs_.units()),
+          tiles_per_unit_(outputs_.tiles_per_unit()) {}
 
     // Threads share the outputs; where these are few, several threads take the same outputs of different rows.
     uint32_t row_shares(uint32_t threads) const {
@@ -60,18 +52,6 @@ private:
             shares *= 2;
         }
         return shares;
-    }
-
-    Tile tile(uint32_t unit, uint32_t which) const {
-        if (gated_) {
-            return {&args_.parts[which], unit};
-        }
-        const LinearPart *part = args_.parts;
-        while (unit >= tiles(part->weight.n)) {
-            unit -= tiles(part->weight.n);
-            ++part;
-        }
-        return {part, unit};
     }
 
     const uint8_t *data(const Tile &tile) const {
@@ -85,9 +65,9 @@ private:
         const uint8_t *next[kGroup]; // the weights after these
         for (uint32_t i = 0; i < count; ++i) {
             const uint32_t unit = first + i / tiles_per_unit_;
-            group[i] = tile(unit, i % tiles_per_unit_);
+            group[i] = outputs_.tile(unit, i % tiles_per_unit_);
             weights[i] = data(group[i]);
-            next[i] = unit + units < units_ ? data(tile(unit + units, i % tiles_per_unit_)) : weights[i];
+            next[i] = unit + units < units_ ? data(outputs_.tile(unit + units, i % tiles_per_unit_)) : weights[i];
         }
         const bool tiled = M::kThere && rows.end - rows.begin >= kTiledRows;
         const bool streams = !tiled && rows.end - rows.begin <= kStreamRows;
@@ -95,18 +75,20 @@ private:
         for (uint64_t begin = rows.begin; begin < rows.end; begin += most) {
             const uint32_t row = static_cast<uint32_t>(begin);
             const uint32_t block = least(most, static_cast<uint32_t>(rows.end - begin));
-            float sums[kGroup][kRows][16];
+            alignas(64) float sums[kGroup][kRows][16];
             if (tiled) {
                 if constexpr (M::kThere) {
-                    by_tiles(weights, count, row, block, sums);
+                    by_tiles(group, weights, count, row, block, sums);
                 }
             } else if (streams) {
                 stream(weights, next, count, row, block, sums);
             } else {
                 dots(weights, count, row, block, sums);
             }
-            for (uint32_t i = 0; i < count; i += tiles_per_unit_) {
-                finish(group[i], row, block, sums[i], gated_ ? &group[i + 1] : nullptr, sums[(i + 1) % kGroup]);
+            for (uint32_t r = 0; r < block; ++r) { // a row's outputs lie together
+                for (uint32_t i = 0; i < count; i += tiles_per_unit_) {
+                    outputs_.put(group + i, row + r, V::load(sums[i][r]), V::load(sums[i + tiles_per_unit_ - 1][r]));
+                }
             }
         }
     }
@@ -164,26 +146,27 @@ private:
 
     // By tile registers: two tiles at once, in blocks of 32 inputs. What is left of the inputs after the last whole block
     // is a section of its own, with narrower registers.
-    void by_tiles(const uint8_t *const *weights, uint32_t count, uint32_t row, uint32_t rows,
+    void by_tiles(const Tile *group, const uint8_t *const *weights, uint32_t count, uint32_t row, uint32_t rows,
                   float (*sums)[kRows][16]) const {
-        alignas(64) uint16_t packed[kTiledSection * kTiledBlock];
-        const uint32_t padded = stride(k_, S);
-        for (uint32_t begin = 0; begin < padded;) {
-            const uint32_t left = padded - begin;
-            const uint32_t length = left >= 32 ? least(left / 32 * 32, kTiledSection) : left;
-            const uint32_t wide = least(length, 32);
-            pack_rows(row, rows, begin, length, packed);
-            configure<M>(rows, wide * 2);
+        Panel<> panel;
+        const uint32_t bytes = stride(k_, S) * 2;
+        const uint8_t *x = static_cast<const uint8_t *>(args_.x) + uint64_t{row} * bytes;
+        for (uint32_t begin = 0; begin < bytes;) {
+            const uint32_t left = bytes - begin;
+            const uint32_t length = left >= 64 ? least(left / 64 * 64, kSectionBytes) : left;
+            const uint32_t wide = least(length, 64);
+            panel.fill(x + begin, bytes, rows, length);
+            configure<M>(wide);
             for (uint32_t t = 0; t < count; t += 2) {
                 const uint8_t *from[2];
                 for (uint32_t i = 0; i < 2; ++i) {
-                    from[i] = weights[least(t + i, count - 1)] + tile_bytes(begin, S);
+                    from[i] = weights[least(t + i, count - 1)] + tile_bytes(begin / 2, S);
                 }
-                const uint32_t blocks = length / wide;
+                const Destination out = begin + length == bytes ? outputs_.destination(group[t], row, rows) : Destination();
                 unroll<2>([&](auto r) {
                     unroll<2>([&](auto w) {
                         if ((rows > 16) == (r.value == 1) && (t + 1 < count) == (w.value == 1)) {
-                            multiply<r.value + 1, w.value + 1>(packed, from, blocks, begin == 0, sums[t]);
+                            multiply<r.value + 1, w.value + 1>(panel, from, length / wide, begin == 0, out, sums[t]);
                         }
                     });
                 });
@@ -193,21 +176,10 @@ private:
         M::release();
     }
 
-    // Rows to [block of inputs, 32 rows, 32 inputs], so that what a register holds lies together.
-    void pack_rows(uint32_t row, uint32_t rows, uint32_t begin, uint32_t length, uint16_t *packed) const {
-        const uint64_t step = stride(k_, S);
-        const uint16_t *x = static_cast<const uint16_t *>(args_.x) + row * step + begin;
-        for (uint32_t r = 0; r < rows; ++r) {
-            for (uint32_t k = 0; k < length; k += 32) {
-                __builtin_memcpy(packed + k * kTiledBlock + r * 32, x + r * step + k, least(length - k, 32) * 2);
-            }
-        }
-    }
-
     // Adds blocks of inputs to the sums of R x 16 rows and T tiles; the first start them.
     template <int R, int T>
-    INTARSIA_BLOCK static void multiply(const uint16_t *x, const uint8_t *const *weights, uint32_t blocks, bool starts,
-                                        float (*sums)[16]) {
+    INTARSIA_BLOCK static void multiply(const Panel<> &x, const uint8_t *const *weights, uint32_t blocks, bool starts,
+                                        Destination out, float (*sums)[16]) {
         unroll<R>([&](auto r) {
             unroll<T>([&](auto t) {
                 if (starts) {
@@ -218,7 +190,8 @@ private:
             });
         });
         for (uint64_t block = 0; block < blocks; ++block) {
-            unroll<R>([&](auto r) { M::template load<4 + r.value>(x + (block * 2 + r.value) * 512, 64); });
+            out.fetch(block);
+            unroll<R>([&](auto r) { M::template load<4 + r.value>(x.bytes[block][r.value * 16], 64); });
             unroll<T>([&](auto t) {
                 M::template load<6 + t.value>(weights[t.value] + block * 1024, 64);
                 unroll<R>([&](auto r) {
@@ -271,35 +244,11 @@ private:
         });
     }
 
-    // Sums of a tile, and of its partner for SILU_MUL, to the output.
-    void finish(const Tile &tile, uint32_t row, uint32_t rows, const float (*sums)[16], const Tile *up,
-                const float (*up_sums)[16]) const {
-        const uint32_t outputs = tile.part->weight.n;
-        const uint32_t at = tile.index * kTile;
-        const uint32_t count = least(outputs - at, kTile);
-        const bool adds = args_.epilogue == Epilogue::ADD;
-        const Rows out = {args_.parts[gated_ ? 0 : tile.part - args_.parts].out, outputs,
-                          adds ? Storage::F32 : args_.out_storage};
-        for (uint32_t r = 0; r < rows; ++r) {
-            V y = biased(tile, at, count, V::load(sums[r]));
-            if (gated_) {
-                y = silu(y) * biased(*up, at, count, V::load(up_sums[r]));
-            } else if (adds) {
-                y = load<V>(args_.residual + uint64_t{row + r} * outputs + at, count) + y;
-            }
-            out.put(row + r, at, y, count);
-        }
-    }
-
-    INTARSIA_INLINE static V biased(const Tile &tile, uint32_t at, uint32_t count, V dot) {
-        return tile.part->bias ? dot + load<V>(tile.part->bias + at, count) : dot;
-    }
-
     const LinearArgs &args_;
+    Outputs<V> outputs_;
     uint32_t k_;
-    uint32_t units_ = 0;
-    uint32_t tiles_per_unit_ = 1;
-    bool gated_ = false;
+    uint32_t units_;
+    uint32_t tiles_per_unit_;
 };
 
 template <class V> void linear(const LinearArgs &args, Share share) {

@@ -116,13 +116,32 @@ public:
         const uint32_t row_shares = linear.row_shares(share.count);
         const Range rows = part(args.n, {share.index % row_shares, row_shares});
         const Range units = part(linear.outputs_.units(), {share.index / row_shares, share.count / row_shares});
-        const uint32_t step = kGroup / linear.outputs_.tiles_per_unit();
+        const bool tiled = M::kThere && rows.end - rows.begin >= kTiledRows;
+        const uint32_t step = (tiled ? least(tiled_group(tile_bytes(linear.k_, S)), kMost) : kGroup) / linear.outputs_.tiles_per_unit();
+        if constexpr (M::kThere) {
+            if (tiled) {
+                configure<M>(S == Storage::INT8 ? 64 : kScaled);
+            }
+        }
         for (uint64_t unit = units.begin; unit < units.end; unit += step) {
             linear.group(static_cast<uint32_t>(unit), least(step, static_cast<uint32_t>(units.end - unit)), rows);
+        }
+        if constexpr (M::kThere) {
+            if (tiled) {
+                M::release();
+            }
         }
     }
 
 private:
+    static constexpr uint32_t most_tiles() {
+        if constexpr (M::kThere) {
+            return QuantizedTiles<V, S, M>::kMostTiles;
+        } else {
+            return kGroup;
+        }
+    }
+    static constexpr uint32_t kMost = most_tiles(); // tiles of a group
     static constexpr uint32_t kRows = 96; // cut into equal register blocks
     static constexpr int kSums = S == Storage::INT8 ? Ints<V>::kSumsInt8 : Ints<V>::kSumsInt4;
     static constexpr int kMostRows = kSums < 6 ? kSums : 6;
@@ -143,8 +162,8 @@ private:
     void group(uint32_t first, uint32_t units, Range rows) const {
         const uint32_t per_unit = outputs_.tiles_per_unit();
         const uint32_t count = units * per_unit;
-        typename Outputs<V>::Tile group[kGroup];
-        const uint8_t *weights[kGroup];
+        typename Outputs<V>::Tile group[kMost];
+        const uint8_t *weights[kMost];
         for (uint32_t i = 0; i < count; ++i) {
             group[i] = outputs_.tile(first + i / per_unit, i % per_unit);
             weights[i] = static_cast<const uint8_t *>(group[i].part->weight.data) + group[i].index * tile_bytes(k_, S);
@@ -193,19 +212,17 @@ private:
 
     void by_tiles(Range rows, const typename Outputs<V>::Tile *group, const uint8_t *const *weights, uint32_t count,
                   uint32_t per_unit) const {
-        alignas(64) float dots[kGroup][kTiledBlock][16];
-        for (uint64_t begin = rows.begin; begin < rows.end; begin += kTiledBlock) {
+        using Tiles = QuantizedTiles<V, S, M>;
+        alignas(64) typename Tiles::Sums sums[kMost];
+        for (uint64_t begin = rows.begin; begin < rows.end; begin += Tiles::kRows) {
             const uint32_t row = static_cast<uint32_t>(begin);
-            const uint32_t block = least(kTiledBlock, static_cast<uint32_t>(rows.end) - row);
-            const RowsOfInts in(args_.x, row, block, k_);
-            if (block > 16) {
-                QuantizedTiles<V, S, M>::template run<2>(in, weights, count, dots);
-            } else {
-                QuantizedTiles<V, S, M>::template run<1>(in, weights, count, dots);
-            }
-            for (uint32_t t = 0; t < count; t += per_unit) {
-                for (uint32_t r = 0; r < block; ++r) {
-                    outputs_.put(group + t, row + r, V::load(dots[t][r]), V::load(dots[t + per_unit - 1][r]));
+            const RowsOfInts in = {const_cast<void *>(args_.x), row, least(Tiles::kRows, static_cast<uint32_t>(rows.end) - row), k_};
+            Tiles::run(in, weights, count, [&](uint32_t t) { return outputs_.destination(group[t], row, in.count); }, sums);
+            for (uint32_t r = 0; r < in.count; ++r) { // a row's outputs lie together
+                const QuantizedRow of = in.row(r);
+                for (uint32_t t = 0; t < count; t += per_unit) {
+                    const uint32_t up = t + per_unit - 1;
+                    outputs_.put(group + t, row + r, Tiles::value(sums[t][r], of, weights[t]), Tiles::value(sums[up][r], of, weights[up]));
                 }
             }
         }

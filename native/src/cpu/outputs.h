@@ -3,6 +3,7 @@
 
 #include "cpu/lanes.h"
 #include "cpu/math.h"
+#include "cpu/tile_registers.h"
 
 namespace intarsia::cpu {
 namespace {
@@ -53,6 +54,16 @@ public:
         const Rows out = {args_.parts[gated_ ? 0 : tile.part - args_.parts].out, outputs,
                           adds ? Storage::F32 : args_.out_storage};
         out.put(row, at, y, count);
+    }
+
+    // Where `rows` rows of a tile and the one after it go, or with SILU_MUL of the tile.
+    Destination destination(const Tile &tile, uint32_t row, uint32_t rows) const {
+        const uint32_t outputs = tile.part->weight.n;
+        const Storage storage = args_.epilogue == Epilogue::ADD ? Storage::F32 : args_.out_storage;
+        const uint64_t apart = uint64_t{stride(outputs, storage)} * element_bytes(storage);
+        const uint32_t bytes = kTile * element_bytes(storage);
+        const void *out = args_.parts[gated_ ? 0 : tile.part - args_.parts].out;
+        return {static_cast<const char *>(out) + row * apart + uint64_t{tile.index} * bytes, apart, rows, gated_ ? bytes : 2 * bytes};
     }
 
 private:

@@ -13,20 +13,62 @@ struct NoTiles {
 };
 
 constexpr uint32_t kTiledRows = 9;   // fewer do not keep tile registers busy
-constexpr uint32_t kTiledBlock = 32; // rows at once, at most
+constexpr uint32_t kTiledBlock = 32; // rows at once
+constexpr uint32_t kTiledGroup = 32; // tiles of weights at once, at most
+constexpr uint32_t kSectionBytes = 1024; // of each row: 32 of them stay in the nearest cache while the weights pass
 
-// For `rows` rows and weights of so many inputs as are `bytes` bytes of a row.
-template <class M> void configure(uint32_t rows, uint32_t bytes) {
+// Tiles of so many bytes whose weights stay in the second-level cache while the rows pass; even, so that gate and up stay together.
+constexpr uint32_t tiled_group(uint64_t bytes) {
+    const uint64_t fit = (uint64_t{768} << 10) / bytes / 2 * 2;
+    return fit < 4 ? 4 : fit > kTiledGroup ? kTiledGroup : static_cast<uint32_t>(fit);
+}
+
+// For weights of so many inputs as are `bytes` bytes of a row, at most 64.
+template <class M> void configure(uint32_t bytes) {
     typename M::Shapes shapes;
-    const uint32_t first = least(rows, 16), second = rows - first;
-    const uint32_t count[8] = {first, first, second, second, first, second, bytes / 4, bytes / 4};
     for (int i = 0; i < 8; ++i) {
-        const bool of_inputs = i == 4 || i == 5;
-        shapes.rows[i] = static_cast<uint8_t>(count[i]);
-        shapes.row_bytes[i] = static_cast<uint16_t>(count[i] == 0 ? 0 : of_inputs ? bytes : 64);
+        shapes.rows[i] = static_cast<uint8_t>(i < 6 ? 16 : bytes / 4);
+        shapes.row_bytes[i] = static_cast<uint16_t>(i == 4 || i == 5 ? bytes : 64);
     }
     M::configure(shapes);
 }
+
+// What tile registers take of up to Rows rows, 64 bytes of each after the other: [piece of 64 bytes, row], so that what a register holds lies
+// together. Rows that are not there are zero.
+template <uint32_t Rows = kTiledBlock, uint32_t Pieces = kSectionBytes / 64> struct Panel {
+    alignas(64) uint8_t bytes[Pieces][Rows][64];
+
+    // `length` bytes of each of `rows` rows that are `apart` bytes apart; the rest of a last piece is not read.
+    void fill(const uint8_t *from, uint64_t apart, uint32_t rows, uint32_t length) {
+        for (uint32_t r = 0; r < Rows; ++r) {
+            for (uint32_t at = 0; at < length; at += 64) {
+                if (r < rows) {
+                    __builtin_memcpy(bytes[at / 64][r], from + r * apart + at, least(length - at, 64));
+                } else {
+                    __builtin_memset(bytes[at / 64][r], 0, 64);
+                }
+            }
+        }
+    }
+};
+
+// Where the sums of 32 rows and two tiles will go, which is fetched meanwhile: writing to lines that are nowhere near would take as long as
+// the sums.
+struct Destination {
+    const char *at = nullptr;
+    uint64_t apart = 0; // bytes, of two rows
+    uint32_t rows = 0;
+    uint32_t bytes = 0; // of a row
+
+    INTARSIA_INLINE void fetch(uint64_t step) const {
+        for (uint64_t row = step * 2; row < step * 2 + 2 && row < rows; ++row) {
+            __builtin_prefetch(at + row * apart, 1);
+            if (bytes > 64) {
+                __builtin_prefetch(at + row * apart + 64, 1);
+            }
+        }
+    }
+};
 
 } // namespace
 } // namespace intarsia::cpu
