@@ -1,6 +1,7 @@
 // The kernels that AMX has of its own, over tiles in plain C++ and the vectors of the scalar tier.
 #include "cpu/ints_scalar.h"
 
+#include "cpu/attention.h"
 #include "cpu/linear.h"
 #include "tiers.h"
 #include "tiles_emulated.h"
@@ -18,6 +19,14 @@ void linear(const cpu::LinearArgs &args, cpu::Share share) {
     }
 }
 
+void attention(const cpu::AttentionArgs &args, cpu::Share share) {
+    if (args.cache.storage == cpu::Storage::BF16) {
+        cpu::Attention<cpu::ScalarVec, cpu::Storage::BF16, EmulatedTiles>::run(args, share);
+    } else {
+        cpu::kScalarKernels.attention(args, share);
+    }
+}
+
 } // namespace
 
 const cpu::Kernels &amx_emulated() {
@@ -25,6 +34,7 @@ const cpu::Kernels &amx_emulated() {
         cpu::Kernels made = cpu::kScalarKernels;
         made.tier = "amx_emulated";
         made.linear = linear;
+        made.attention = attention;
         return made;
     }();
     return kernels;

@@ -4,13 +4,14 @@
 // and values are read once for all of them. A row is one query head of one token.
 #pragma once
 
+#include "cpu/attention_tiles.h"
 #include "cpu/dot.h"
 #include "cpu/math.h"
 
 namespace intarsia::cpu {
 namespace {
 
-template <class V, Storage S> class Attention {
+template <class V, Storage S, class M = NoTiles> class Attention {
 public:
     static void run(const AttentionArgs &args, Share share) {
         const Rows out = {args.out, args.heads * args.cache.head_dim, args.out_storage};
@@ -20,20 +21,21 @@ public:
             }
         }
         const uint32_t group = args.heads / args.cache.kv_heads;
-        const uint32_t most = least(kRows, kFloats / (tiles(args.cache.head_dim) * 16));
-        const uint32_t heads = least(group, most);
-        const uint32_t tokens = most / heads;
         uint32_t unit = 0; // dealt round, for later tokens see more keys
         const Range own = part(args.cache.kv_heads, share);
         for (uint32_t sequence = 0; sequence < *args.sequences; ++sequence) {
-            const uint32_t end = args.query_starts[sequence + 1];
-            for (uint32_t token = args.query_starts[sequence]; token < end; token += tokens) {
+            const uint32_t begin = args.query_starts[sequence], end = args.query_starts[sequence + 1];
+            const bool tiled = by_tiles(args, (end - begin) * group);
+            const uint32_t most = least(tiled ? kRows : kFewRows, kFloats / (tiles(args.cache.head_dim) * 16));
+            const uint32_t heads = least(group, most);
+            const uint32_t tokens = most / heads;
+            for (uint32_t token = begin; token < end; token += tokens) {
                 uint32_t together;
                 for (uint32_t head = 0; head < args.heads; head += together) {
                     together = least(heads, group - head % group);
                     const uint32_t kv_head = head / group;
                     if (args.by_head ? kv_head >= own.begin && kv_head < own.end : unit++ % share.count == share.index) {
-                        Attention(args, sequence, token, least(tokens, end - token), head, together).run();
+                        Attention(args, sequence, token, least(tokens, end - token), head, together).run(tiled);
                     }
                 }
             }
@@ -41,8 +43,9 @@ public:
     }
 
 private:
-    static constexpr uint32_t kRows = 16;
-    static constexpr uint32_t kFloats = 4096; // of queries and of outputs of a unit: at least four rows of 1024
+    static constexpr uint32_t kFewRows = 16;
+    static constexpr uint32_t kRows = AttentionTiles<M>::kRows;
+    static constexpr uint32_t kFloats = M::kThere ? 8192 : 4096; // of queries and of outputs of a unit: at least four rows of 1024
     static constexpr uint32_t kBlocks = kKeys / kBlock;
 
     Attention(const AttentionArgs &args, uint32_t sequence, uint32_t token, uint32_t tokens, uint32_t head,
@@ -72,7 +75,22 @@ private:
                 within_block(int64_t{position_} + token + 1 - block_start)};
     }
 
-    void run() {
+    // Whether tile registers work on sequences with so many rows.
+    static bool by_tiles(const AttentionArgs &args, uint32_t rows) {
+        if constexpr (M::kThere && S == Storage::BF16) {
+            const uint32_t dim = args.cache.head_dim;
+            return rows >= kTiledRows && args.q_storage == Storage::BF16 && dim % 32 == 0 && dim <= AttentionTiles<M>::kMostDim;
+        } else {
+            return false;
+        }
+    }
+
+    void run(bool tiled) {
+        if constexpr (M::kThere) {
+            if (tiled) {
+                return run_by_tiles();
+            }
+        }
         load_queries();
         const uint64_t last = (uint64_t{static_cast<uint32_t>(position_)} + tokens_ - 1) / kKeys;
         Tiles next = locate(first_visible(0) / kKeys);
@@ -91,6 +109,17 @@ private:
                 token = end;
             }
         }
+        write();
+    }
+
+    void run_by_tiles() {
+        load_queries_as_tiles();
+        configure<M>(64);
+        const uint64_t last = (uint64_t{static_cast<uint32_t>(position_)} + tokens_ - 1) / kKeys;
+        for (uint64_t block = first_visible(0) / kKeys; block <= last; ++block) {
+            attend_by_tiles(block * kKeys, locate(block), locate(block < last ? block + 1 : last));
+        }
+        M::release();
         write();
     }
 
@@ -123,11 +152,31 @@ private:
             } else {
                 __builtin_memcpy(q_ + row * dim_, static_cast<const float *>(args_.q) + from, dim_ * sizeof(float));
             }
-            maximum_[row] = -__builtin_inff();
-            sum_[row] = 0;
-            for (uint32_t i = 0; i < padded_; i += 16) {
-                V::all(0).store(o_ + row * padded_ + i);
+            start(row);
+        }
+    }
+
+    void load_queries_as_tiles() {
+        const uint64_t step = stride(args_.heads * dim_, args_.q_storage);
+        __builtin_memset(registers_.p, 0, sizeof registers_.p); // of rows that see none of a key block, and of those that are not there
+        for (uint32_t row = 0; row < kRows; ++row) {
+            const uint64_t from = (token_ + row / heads_) * step + uint64_t{head_ + row % heads_} * dim_;
+            for (uint32_t i = 0; i < dim_; i += 32) {
+                if (row < row_count()) {
+                    __builtin_memcpy(registers_.q[i / 32][row], static_cast<const uint16_t *>(args_.q) + from + i, 64);
+                } else {
+                    __builtin_memset(registers_.q[i / 32][row], 0, 64);
+                }
             }
+            start(row);
+        }
+    }
+
+    void start(uint32_t row) {
+        maximum_[row] = -__builtin_inff();
+        sum_[row] = 0;
+        for (uint32_t i = 0; row < row_count() && i < padded_; i += 16) {
+            V::all(0).store(o_ + row * padded_ + i);
         }
     }
 
@@ -135,22 +184,14 @@ private:
     void attend(uint32_t row, uint32_t rows, const Tiles &here, const Tiles &next, Span span) {
         scores(row, rows, here.keys, next.keys, span.lo / kBlock, (span.hi - 1) / kBlock + 1);
 
-        float maximum[kRows];
-        float sum[kRows];
+        float maximum[kFewRows];
+        float sum[kFewRows];
         for (uint32_t r = 0; r < rows; ++r) {
             softmax(p_[r], span, maximum[r], sum[r]);
         }
-        const V old_maximum = load<V>(maximum_ + row, rows);
-        const V new_maximum = load<V>(maximum, rows);
-        const V top = V::max(old_maximum, new_maximum);
-        const V old_factor = exp(old_maximum - top);
-        const V new_factor = exp(new_maximum - top);
-        store(top, maximum_ + row, rows);
-        store(V::fma(load<V>(sum, rows), new_factor, load<V>(sum_ + row, rows) * old_factor), sum_ + row, rows);
-        float old_factors[kRows];
-        float new_factors[kRows];
-        old_factor.store(old_factors);
-        new_factor.store(new_factors);
+        float old_factors[kFewRows];
+        float new_factors[kFewRows];
+        update(row, rows, maximum, sum, old_factors, new_factors);
 
         row_blocks<kRowsAtOnce<V, S>>(rows, [&](uint32_t r0, auto r) {
             tile_blocks<tiles_at_once<V, S>(r.value)>(tiles(dim_), [&](uint32_t t0, auto t) {
@@ -162,6 +203,102 @@ private:
                 }
             });
         });
+    }
+
+    // Merges maxima and sums of a key block for up to 16 rows; 16 factors of the outputs so far and of those of the block.
+    INTARSIA_INLINE void update(uint32_t row, uint32_t rows, const float *maximum, const float *sum, float *old_factors, float *new_factors) {
+        const V old_maximum = load<V>(maximum_ + row, rows);
+        const V new_maximum = load<V>(maximum, rows);
+        const V top = V::max(old_maximum, new_maximum);
+        const V old_factor = exp(old_maximum - top);
+        const V new_factor = exp(new_maximum - top);
+        store(top, maximum_ + row, rows);
+        store(V::fma(load<V>(sum, rows), new_factor, load<V>(sum_ + row, rows) * old_factor), sum_ + row, rows);
+        old_factor.store(old_factors);
+        new_factor.store(new_factors);
+    }
+
+    // One key block for all rows. What a row does not see has probability 0. That makes no difference but to the sign of a 0, and where a value
+    // is no number; such rows are mixed as if there were no tile registers.
+    void attend_by_tiles(int64_t start, const Tiles &here, const Tiles &next) {
+        const uint32_t rows = row_count();
+        registers_.scores(rows, dim_, here.keys, p_);
+        registers_.take(here.values, dim_);
+        float old_factors[kRows], new_factors[kRows], maximum[kRows], sum[kRows];
+        Span spans[kRows];
+        bool masked = false;
+        uint32_t first = rows, end = 0; // rows that see any of it: they follow each other
+        const V scale = V::all(args_.scale);
+        for (uint32_t r = 0; r < rows; ++r) {
+            spans[r] = visible(r / heads_, start);
+            fetch(next, r, rows);
+            if (spans[r].empty()) {
+                forget(r);
+                continue;
+            }
+            first = least(first, r);
+            end = r + 1;
+            masked |= spans[r] != Span{0, kKeys};
+            for (uint32_t i = 0; i < kKeys; i += 16) {
+                (V::load(p_[r] + i) * scale).store(p_[r] + i);
+            }
+            softmax(p_[r], spans[r], maximum[r], sum[r]);
+            for (uint32_t i = 0; i < kKeys; i += 16) {
+                V::load(p_[r] + i).store_bf16(reinterpret_cast<uint16_t *>(registers_.p[i / 32][r]) + i % 32);
+            }
+        }
+        for (uint32_t r = first; r < end; r += kFewRows) {
+            float old_some[kFewRows], new_some[kFewRows];
+            const uint32_t some = least(end - r, kFewRows);
+            update(r, some, maximum + r, sum + r, old_some, new_some);
+            __builtin_memcpy(old_factors + r, old_some, some * sizeof(float));
+            __builtin_memcpy(new_factors + r, new_some, some * sizeof(float));
+        }
+        const bool numbers = !masked || registers_.finite(dim_);
+        for (uint32_t row = first / 32 * 32; row < end; row += 32) {
+            for (uint32_t tile = 0; tile < dim_ / 16; tile += 2) {
+                alignas(64) float mixed[32][32];
+                registers_.mix(row, tile, mixed);
+                for (uint32_t r = row < first ? first : row; r < least(row + 32, end); ++r) {
+                    float *from = mixed[r - row];
+                    if (spans[r] != Span{0, kKeys} && !(numbers && none_zero(from))) {
+                        Dots<V, S, 1, 2> dots;
+                        mix<1, 2, 0>(dots, {p_[r], kKeys}, here.values, nullptr, tile, spans[r]);
+                        dots.total[0][0].store(from);
+                        dots.total[0][1].store(from + 16);
+                    }
+                    for (uint32_t i = 0; i < 32; i += 16) {
+                        float *o = o_ + r * padded_ + tile * 16 + i;
+                        V::fma(V::load(from + i), V::all(new_factors[r]), V::load(o) * V::all(old_factors[r])).store(o);
+                    }
+                }
+            }
+        }
+    }
+
+    static bool none_zero(const float *values) {
+        bool zero = false;
+        for (uint32_t i = 0; i < 32; ++i) {
+            zero |= values[i] == 0;
+        }
+        return !zero;
+    }
+
+    void forget(uint32_t row) {
+        for (auto &piece : registers_.p) {
+            __builtin_memset(piece[row], 0, 64);
+        }
+    }
+
+    // The part of a key block that falls to row r of `rows`, to the second-level cache.
+    void fetch(const Tiles &next, uint32_t r, uint32_t rows) const {
+        const uint64_t bytes = tile_bytes(dim_, S); // of a cache block's keys, and of its values
+        for (uint64_t at = bytes * r / rows / 64 * 64; at < bytes * (r + 1) / rows; at += 64) {
+            for (uint32_t b = 0; b < kBlocks; ++b) {
+                __builtin_prefetch(next.keys[b] + at, 0, 2);
+                __builtin_prefetch(next.values[b] + at, 0, 2);
+            }
+        }
     }
 
     // Scaled scores of the positions in cache blocks first .. end, masked ones too, to p_. The first rows fetch the next
@@ -319,6 +456,7 @@ private:
     alignas(64) float p_[kRows][kKeys];
     float maximum_[kRows];
     float sum_[kRows];
+    AttentionTiles<M> registers_;
 };
 
 template <class V> void attention(const AttentionArgs &args, Share share) {

@@ -4,6 +4,7 @@
 #include "cpu/ints_avx512.h"
 
 #include "cpu/amx.h"
+#include "cpu/attention.h"
 #include "cpu/linear.h"
 
 namespace intarsia::cpu {
@@ -14,6 +15,14 @@ void linear_amx(const LinearArgs &args, Share share) {
     case Storage::BF16: return Linear<Avx512Vec, Storage::BF16, AmxTiles>::run(args, share);
     case Storage::INT8: return QuantizedLinear<Avx512Vec, Storage::INT8, AmxTiles>::run(args, share);
     case Storage::INT4: return QuantizedLinear<Avx512Vec, Storage::INT4, AmxTiles>::run(args, share);
+    }
+}
+
+void attention_amx(const AttentionArgs &args, Share share) {
+    if (args.cache.storage == Storage::BF16) {
+        Attention<Avx512Vec, Storage::BF16, AmxTiles>::run(args, share);
+    } else {
+        kAvx512Kernels.attention(args, share);
     }
 }
 

@@ -6,5 +6,6 @@
 namespace intarsia::cpu {
 
 void linear_amx(const LinearArgs &args, Share share);
+void attention_amx(const AttentionArgs &args, Share share);
 
 } // namespace intarsia::cpu

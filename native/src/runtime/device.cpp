@@ -61,6 +61,7 @@ const cpu::Kernels &amx_kernels() {
         cpu::Kernels made = cpu::kAvx512Kernels;
         made.tier = "amx";
         made.linear = cpu::linear_amx;
+        made.attention = cpu::attention_amx;
         return made;
     }();
     return kernels;
