@@ -7,6 +7,7 @@
 #include "guarded.h"
 #include "reference.h"
 #include "tiers.h"
+#include "tiles_emulated.h"
 
 namespace intarsia {
 namespace {
@@ -263,12 +264,14 @@ TEST_P(Attention, SlidingWindows) {
     uint32_t seed = 300;
     for (const Storage storage : kStorages) {
         for (const uint32_t window : {1u, 2u, 15u, 16u, 17u, 63u, 64u, 65u, 100u, 200u, 0xFFFFFFFFu}) {
-            const Shape shape = {4, 2, 16, window, storage};
-            World world(shape, {200, 90}, ++seed);
-            const std::vector<Chunk> chunks = {{0, 200, 70}, {1, 90, 1}};
-            const Floats want = world.expected(chunks, 1);
-            EXPECT_TRUE(test::same_bits(world.step(kernels(), chunks, 1, 1), want)) << text(shape);
-            EXPECT_TRUE(test::same_bits(world.step(kernels(), chunks, 1, 7), want)) << text(shape);
+            for (const uint32_t dim : {16u, 32u}) {
+                const Shape shape = {4, 2, dim, window, storage};
+                World world(shape, {200, 90}, ++seed);
+                const std::vector<Chunk> chunks = {{0, 200, 70}, {1, 90, 1}};
+                const Floats want = world.expected(chunks, 1);
+                EXPECT_TRUE(test::same_bits(world.step(kernels(), chunks, 1, 1), want)) << text(shape);
+                EXPECT_TRUE(test::same_bits(world.step(kernels(), chunks, 1, 7), want)) << text(shape);
+            }
         }
     }
 }
@@ -297,8 +300,8 @@ TEST_P(Attention, SeveralSequencesInChunks) {
 // unwritten.
 TEST_P(Attention, ChunkingChangesNothing) {
     for (const Storage storage : kStorages) {
-        for (const uint32_t window : {0u, 50u}) {
-            const Shape shape = {6, 2, 48, window, storage};
+        for (const auto &[window, dim] : {std::pair{0u, 48u}, {50u, 48u}, {0u, 96u}, {50u, 96u}}) {
+            const Shape shape = {6, 2, dim, window, storage};
             const uint32_t length = 150;
             const auto in_chunks = [&](uint32_t size) {
                 World world(shape, {length}, 500);
@@ -316,6 +319,24 @@ TEST_P(Attention, ChunkingChangesNothing) {
             }
         }
     }
+}
+
+// Tile registers are used from nine rows on, where a head is of whole operands.
+TEST(AttentionByTiles, FromNineRowsOn) {
+    const auto products = [](uint32_t rows, uint32_t dim, Storage storage) {
+        const Shape shape = {4, 2, dim, 0, storage};
+        World world(shape, {128}, 800);
+        const std::vector<Chunk> chunks = {{0, 128, rows / 2}};
+        const Floats want = world.expected(chunks, 0);
+        const uint64_t before = test::EmulatedTiles::products_of_bf16;
+        EXPECT_TRUE(test::same_bits(world.step(test::amx_emulated(), chunks, 0, 1), want)) << rows << " rows, " << text(shape);
+        return test::EmulatedTiles::products_of_bf16 - before;
+    };
+    EXPECT_EQ(products(8, 64, Storage::BF16), 0u);
+    EXPECT_EQ(products(10, 48, Storage::BF16), 0u);
+    EXPECT_EQ(products(10, 64, Storage::F32), 0u);
+    // Two heads of the cache, two key blocks: two pairs of cache blocks, then of element tiles, with two operands of inputs and of positions.
+    EXPECT_EQ(products(10, 64, Storage::BF16), 2u * 2 * (2 * 2 + 2 * 2) * 4);
 }
 
 // A position enters only the rows that see it, though others of the same step work on the same keys.

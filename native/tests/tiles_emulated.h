@@ -69,9 +69,12 @@ struct EmulatedTiles {
                 std::memcpy(&c.bytes[m][n * 4], &sum, 4);
             }
         }
+        ++products_of_bf16;
     }
     template <int C, int A, int B> static void dot_ints() { dot<C, A, B, uint8_t>(); }
     template <int C, int A, int B> static void dot_signed() { dot<C, A, B, int8_t>(); }
+
+    static inline thread_local uint64_t products_of_bf16 = 0; // calls of dot_bf16 by this thread
 
     // Calls of dot_ints and dot_signed by this thread.
     static inline thread_local uint64_t products_of_ints = 0;
