@@ -277,11 +277,11 @@ private:
     }
 
     static bool none_zero(const float *values) {
-        bool zero = false;
+        uint32_t zeros = 0;
         for (uint32_t i = 0; i < 32; ++i) {
-            zero |= values[i] == 0;
+            zeros += values[i] == 0 ? 1 : 0;
         }
-        return !zero;
+        return zeros == 0;
     }
 
     void forget(uint32_t row) {

@@ -16,7 +16,7 @@ template <class M> struct AttentionTiles {
 
     alignas(64) uint8_t q[kMostDim / 32][kRows][64];      // [32 inputs, row]
     alignas(64) uint8_t p[kKeys / 32][kRows][64];         // [32 positions, row]
-    alignas(64) uint8_t values[kKeys / 32][kMostDim / 16][1024]; // [32 positions, 16 elements]
+    alignas(64) uint16_t values[kKeys / 32][kMostDim / 16][512]; // [32 positions, 16 elements]
 
     // Dot products with the keys of the four cache blocks of a key block.
     INTARSIA_BLOCK void scores(uint32_t rows, uint32_t dim, const uint8_t *const *keys, float (*out)[kKeys]) const {
@@ -36,22 +36,23 @@ template <class M> struct AttentionTiles {
         for (uint32_t piece = 0; piece < kKeys / 32; ++piece) {
             for (uint64_t tile = 0; tile < dim / 16; ++tile) {
                 __builtin_memcpy(values[piece][tile], blocks[piece * 2] + tile * kHalf, kHalf);
-                __builtin_memcpy(values[piece][tile] + kHalf, blocks[piece * 2 + 1] + tile * kHalf, kHalf);
+                __builtin_memcpy(values[piece][tile] + kHalf / 2, blocks[piece * 2 + 1] + tile * kHalf, kHalf);
             }
         }
     }
 
     // Whether no value is infinite or NaN, so that a probability of 0 makes 0 of it.
     bool finite(uint32_t dim) const {
-        uint16_t wrong = 0;
+        uint16_t largest = 0; // exponent
         for (const auto &piece : values) {
-            for (uint32_t at = 0; at < dim / 16 * 1024; at += 2) {
-                uint16_t value;
-                __builtin_memcpy(&value, piece[0] + at, 2);
-                wrong |= static_cast<uint16_t>((value & 0x7F80) == 0x7F80);
+            for (uint32_t tile = 0; tile < dim / 16; ++tile) {
+                for (const uint16_t value : piece[tile]) {
+                    const uint16_t exponent = value & 0x7F80;
+                    largest = exponent > largest ? exponent : largest;
+                }
             }
         }
-        return wrong == 0;
+        return largest < 0x7F80;
     }
 
     // Probabilities times values: rows row .. row + 32, elements of tiles tile and tile + 1.
@@ -68,7 +69,7 @@ private:
         unroll<4>([](auto i) { M::template zero<i.value>(); });
     }
     // 32 rows, which lie together, times two tiles of 32 inputs.
-    INTARSIA_INLINE static void dot(const uint8_t (&x)[64], const uint8_t *first, const uint8_t *second) {
+    INTARSIA_INLINE static void dot(const uint8_t (&x)[64], const void *first, const void *second) {
         M::template load<4>(x, 64);
         M::template load<6>(first, 64);
         M::template dot_bf16<0, 4, 6>();

@@ -140,42 +140,29 @@ private:
     static constexpr uint32_t kSteps = 8; // of inputs of a section
     static constexpr uint32_t kStepBytes = tile_bytes(kQuantizedStep, Storage::INT4);
 
-    // 16 rows: while tile registers work on a step, the sums of the one before are scaled and added.
+    // Adds the groups of `steps` steps to the sums of 16 rows. All exact sums come first, for what a tile register stored cannot be loaded at once.
     INTARSIA_BLOCK static void multiply(const Panel<kRows, kSteps> &x, uint32_t row, const int8_t (*weights)[kQuantizedStep / 4 * 64],
                                         const V (*scales)[2], uint32_t steps, bool starts, float (*out)[16]) {
-        alignas(64) int32_t sums[2][2][16][16];
-        V total[16];
-        unroll<16>([&](auto r) { total[r.value] = starts ? V::all(0) : V::load(out[r.value]); });
-        products<0>(x.bytes[0][row], weights[0], sums[0]);
+        alignas(64) int32_t sums[kSteps][2][16][16];
         for (uint32_t step = 0; step < steps; ++step) {
-            if (step + 1 < steps) {
-                if (step % 2 == 0) {
-                    products<1>(x.bytes[step + 1][row], weights[step + 1], sums[1]);
-                } else {
-                    products<0>(x.bytes[step + 1][row], weights[step + 1], sums[0]);
-                }
-            }
-            const V first = scales[step][0], second = scales[step][1];
-            const auto &of = sums[step % 2];
-            unroll<16>([&](auto r) {
-                total[r.value] = V::fma(Ints<V>::load(of[0][r.value]).floats(), first, total[r.value]);
-                total[r.value] = V::fma(Ints<V>::load(of[1][r.value]).floats(), second, total[r.value]);
+            unroll<2>([&](auto g) {
+                M::template load<4 + g.value>(x.bytes[step][row] + g.value * kScaled, 64);
+                M::template load<6 + g.value>(weights[step] + g.value * (kScaled / 4 * 64), 64);
+                M::template zero<g.value>();
+                M::template dot_signed<g.value, 4 + g.value, 6 + g.value>();
+                M::template store<g.value>(sums[step][g.value], 64);
             });
         }
+        V total[16];
+        unroll<16>([&](auto r) { total[r.value] = starts ? V::all(0) : V::load(out[r.value]); });
+        for (uint32_t step = 0; step < steps; ++step) {
+            for (uint32_t g = 0; g < 2; ++g) {
+                const V scale = scales[step][g];
+                const auto &of = sums[step][g];
+                unroll<16>([&](auto r) { total[r.value] = V::fma(Ints<V>::load(of[r.value]).floats(), scale, total[r.value]); });
+            }
+        }
         unroll<16>([&](auto r) { total[r.value].store(out[r.value]); });
-    }
-
-    // The exact sums of the two groups of a step.
-    template <int Which>
-    INTARSIA_INLINE static void products(const uint8_t (&x)[64], const int8_t *weights, int32_t (*sums)[16][16]) {
-        unroll<2>([&](auto g) {
-            constexpr int C = Which * 2 + g.value;
-            M::template load<4 + g.value>(x + g.value * kScaled, 64);
-            M::template load<6 + g.value>(weights + g.value * (kScaled / 4 * 64), 64);
-            M::template zero<C>();
-            M::template dot_signed<C, 4 + g.value, 6 + g.value>();
-            M::template store<C>(sums[g.value], 64);
-        });
     }
 };
 

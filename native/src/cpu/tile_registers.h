@@ -19,7 +19,7 @@ constexpr uint32_t kSectionBytes = 1024; // of each row: 32 of them stay in the 
 
 // Tiles of so many bytes whose weights stay in the second-level cache while the rows pass; even, so that gate and up stay together.
 constexpr uint32_t tiled_group(uint64_t bytes) {
-    const uint64_t fit = (uint64_t{768} << 10) / bytes / 2 * 2;
+    const uint64_t fit = (uint64_t{1} << 20) / bytes / 2 * 2;
     return fit < 4 ? 4 : fit > kTiledGroup ? kTiledGroup : static_cast<uint32_t>(fit);
 }
 
@@ -40,13 +40,20 @@ template <uint32_t Rows = kTiledBlock, uint32_t Pieces = kSectionBytes / 64> str
 
     // `length` bytes of each of `rows` rows that are `apart` bytes apart; the rest of a last piece is not read.
     void fill(const uint8_t *from, uint64_t apart, uint32_t rows, uint32_t length) {
+        const uint32_t whole = length / 64, left = length % 64;
         for (uint32_t r = 0; r < Rows; ++r) {
-            for (uint32_t at = 0; at < length; at += 64) {
-                if (r < rows) {
-                    __builtin_memcpy(bytes[at / 64][r], from + r * apart + at, least(length - at, 64));
-                } else {
-                    __builtin_memset(bytes[at / 64][r], 0, 64);
+            const uint8_t *row = from + r * apart;
+            if (r >= rows) {
+                for (uint32_t piece = 0; piece < whole + (left > 0); ++piece) {
+                    __builtin_memset(bytes[piece][r], 0, 64);
                 }
+                continue;
+            }
+            for (uint32_t piece = 0; piece < whole; ++piece) {
+                __builtin_memcpy(bytes[piece][r], row + piece * 64, 64);
+            }
+            if (left > 0) {
+                __builtin_memcpy(bytes[whole][r], row + whole * 64, left);
             }
         }
     }
