@@ -78,7 +78,7 @@ private:
             alignas(64) float sums[kGroup][kRows][16];
             if (tiled) {
                 if constexpr (M::kThere) {
-                    by_tiles(group, weights, count, row, block, sums);
+                    by_tiles(group, weights, count, row, block, begin == rows.begin, sums);
                 }
             } else if (streams) {
                 stream(weights, next, count, row, block, sums);
@@ -146,7 +146,7 @@ private:
 
     // By tile registers: two tiles at once, in blocks of 32 inputs. What is left of the inputs after the last whole block
     // is a section of its own, with narrower registers.
-    void by_tiles(const Tile *group, const uint8_t *const *weights, uint32_t count, uint32_t row, uint32_t rows,
+    void by_tiles(const Tile *group, const uint8_t *const *weights, uint32_t count, uint32_t row, uint32_t rows, bool first,
                   float (*sums)[kRows][16]) const {
         Panel<> panel;
         const uint32_t bytes = stride(k_, S) * 2;
@@ -166,7 +166,7 @@ private:
                 unroll<2>([&](auto r) {
                     unroll<2>([&](auto w) {
                         if ((rows > 16) == (r.value == 1) && (t + 1 < count) == (w.value == 1)) {
-                            multiply<r.value + 1, w.value + 1>(panel, from, length / wide, begin == 0, out, sums[t]);
+                            multiply<r.value + 1, w.value + 1>(panel, from, length / wide, begin == 0, first, out, sums[t]);
                         }
                     });
                 });
@@ -179,7 +179,7 @@ private:
     // Adds blocks of inputs to the sums of R x 16 rows and T tiles; the first start them.
     template <int R, int T>
     INTARSIA_BLOCK static void multiply(const Panel<> &x, const uint8_t *const *weights, uint32_t blocks, bool starts,
-                                        Destination out, float (*sums)[16]) {
+                                        bool first, Destination out, float (*sums)[16]) {
         unroll<R>([&](auto r) {
             unroll<T>([&](auto t) {
                 if (starts) {
@@ -191,6 +191,9 @@ private:
         });
         for (uint64_t block = 0; block < blocks; ++block) {
             out.fetch(block);
+            if (first) {
+                unroll<T>([&](auto t) { fetch_weights(weights[t.value] + block * 1024); });
+            }
             unroll<R>([&](auto r) { M::template load<4 + r.value>(x.bytes[block][r.value * 16], 64); });
             unroll<T>([&](auto t) {
                 M::template load<6 + t.value>(weights[t.value] + block * 1024, 64);

@@ -217,7 +217,7 @@ private:
         for (uint64_t begin = rows.begin; begin < rows.end; begin += Tiles::kRows) {
             const uint32_t row = static_cast<uint32_t>(begin);
             const RowsOfInts in = {const_cast<void *>(args_.x), row, least(Tiles::kRows, static_cast<uint32_t>(rows.end) - row), k_};
-            Tiles::run(in, weights, count, [&](uint32_t t) { return outputs_.destination(group[t], row, in.count); }, sums);
+            Tiles::run(in, weights, count, begin == rows.begin, [&](uint32_t t) { return outputs_.destination(group[t], row, in.count); }, sums);
             for (uint32_t r = 0; r < in.count; ++r) { // a row's outputs lie together
                 const QuantizedRow of = in.row(r);
                 for (uint32_t t = 0; t < count; t += per_unit) {

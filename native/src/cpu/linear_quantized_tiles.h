@@ -30,7 +30,7 @@ template <class V, class M> struct QuantizedTiles<V, Storage::INT8, M> {
     using Sums = int32_t[kRows][16];
 
     template <class Out>
-    static void run(const RowsOfInts &rows, const uint8_t *const *tiles, uint32_t count, const Out &out, Sums *sums) {
+    static void run(const RowsOfInts &rows, const uint8_t *const *tiles, uint32_t count, bool first, const Out &out, Sums *sums) {
         Panel<> panel;
         const uint32_t all = padded(rows.k);
         for (uint32_t begin = 0; begin < all; begin += kSectionBytes) {
@@ -40,7 +40,7 @@ template <class V, class M> struct QuantizedTiles<V, Storage::INT8, M> {
                 unroll<2>([&](auto r) {
                     unroll<2>([&](auto w) {
                         if ((rows.count > 16) == (r.value == 1) && (t + 1 < count) == (w.value == 1)) {
-                            multiply<r.value + 1, w.value + 1>(panel, tiles + t, rows.k, begin, length,
+                            multiply<r.value + 1, w.value + 1>(panel, tiles + t, rows.k, begin, length, first,
                                                                begin + length == all ? out(t) : Destination(), sums + t);
                         }
                     });
@@ -61,7 +61,7 @@ private:
     // Adds inputs begin .. begin + length of R x 16 rows to the sums of T tiles; the first start them.
     template <int R, int T>
     INTARSIA_BLOCK static void multiply(const Panel<> &x, const uint8_t *const *tiles, uint32_t k, uint32_t begin, uint32_t length,
-                                        Destination out, Sums *sums) {
+                                        bool first, Destination out, Sums *sums) {
         unroll<R>([&](auto r) {
             unroll<T>([&](auto t) {
                 if (begin == 0) {
@@ -76,6 +76,9 @@ private:
         unroll<T>([&](auto t) { from[t.value] = tiles[t.value] + 64 + begin / kInputs * kBytes; });
         for (uint64_t block = 0; block < whole; ++block) {
             out.fetch(block);
+            if (first) {
+                unroll<T>([&](auto t) { fetch_weights(from[t.value]); });
+            }
             add<R, T>(x, block, from);
             unroll<T>([&](auto t) { from[t.value] += kBytes; });
         }
@@ -109,7 +112,7 @@ template <class V, class M> struct QuantizedTiles<V, Storage::INT4, M> {
     using Sums = float[kRows][16];
 
     template <class Out>
-    static void run(const RowsOfInts &rows, const uint8_t *const *tiles, uint32_t count, const Out &, Sums *sums) {
+    static void run(const RowsOfInts &rows, const uint8_t *const *tiles, uint32_t count, bool, const Out &, Sums *sums) {
         Panel<kRows, kSteps> panel;
         const uint32_t all = padded(rows.k);
         for (uint32_t begin = 0; begin < all; begin += kSteps * kQuantizedStep) {

@@ -59,6 +59,13 @@ template <uint32_t Rows = kTiledBlock, uint32_t Pieces = kSectionBytes / 64> str
     }
 };
 
+// The first rows wait for memory: while they are worked on, the weights that a later step takes come to the second-level cache.
+INTARSIA_INLINE void fetch_weights(const uint8_t *from) {
+    for (uint32_t line = 0; line < 16; ++line) {
+        __builtin_prefetch(from + 4096 + line * 64, 0, 2);
+    }
+}
+
 // Where the sums of 32 rows and two tiles will go, which is fetched meanwhile: writing to lines that are nowhere near would take as long as
 // the sums.
 struct Destination {
