@@ -189,7 +189,7 @@ TEST_P(QuantizedKernels, LargestSums) {
     for (const bool four : {false, true}) {
         Problem({2, cpu::kMostInputs, {3}, Epilogue::STORE, false, four, true}, 900).check(kernels(), 1);
         Problem({1, cpu::kMostInputs, {17}, Epilogue::STORE, false, four, true}, 901).check(kernels(), 2);
-        Problem({9, cpu::kMostInputs, {3}, Epilogue::STORE, false, four, true}, 902).check(kernels(), 1);
+        Problem({17, cpu::kMostInputs, {3}, Epilogue::STORE, false, four, true}, 902).check(kernels(), 1);
     }
     // All of one sign, by vectors and where there are any by tile registers.
     const uint32_t k = cpu::kMostInputs;
@@ -210,20 +210,20 @@ TEST_P(QuantizedKernels, LargestSums) {
     }
 }
 
-// Tile registers are used from nine rows on, each product as full as its rows, outputs and inputs are.
-TEST(QuantizedKernelsByTiles, FromNineRowsOn) {
+// Tile registers are used from seven rows on, for int4 from seventeen; there is a product for each register of rows, outputs and inputs.
+TEST(QuantizedKernelsByTiles, FromSomeRowsOn) {
     const auto products = [](uint32_t n, uint32_t k, bool four) {
         Problem problem({n, k, {48}, Epilogue::STORE, false, four}, 950);
         const uint64_t before = test::EmulatedTiles::products_of_ints;
         problem.check(test::amx_emulated(), 1);
         return test::EmulatedTiles::products_of_ints - before;
     };
-    EXPECT_EQ(products(8, 128, false), 0u);
-    EXPECT_EQ(products(8, 128, true), 0u);
-    EXPECT_EQ(products(9, 128, false), 3u * 2);     // 48 / 16 tiles, 128 / 64 inputs
-    EXPECT_EQ(products(9, 129, false), 3u * 3);
+    EXPECT_EQ(products(6, 128, false), 0u);
+    EXPECT_EQ(products(16, 128, true), 0u);
+    EXPECT_EQ(products(7, 128, false), 3u * 2);     // 48 / 16 tiles, 128 / 64 inputs
+    EXPECT_EQ(products(7, 129, false), 3u * 3);
     EXPECT_EQ(products(33, 128, false), 3u * 3 * 2); // and rows in three registers
-    EXPECT_EQ(products(9, 128, true), 3u * 4);      // groups of 32 inputs
+    EXPECT_EQ(products(17, 128, true), 3u * 2 * 4);  // groups of 32 inputs
     EXPECT_EQ(products(33, 128, true), 3u * 3 * 4);
 }
 

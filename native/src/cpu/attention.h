@@ -79,7 +79,7 @@ private:
     static bool by_tiles(const AttentionArgs &args, uint32_t rows) {
         if constexpr (M::kThere && S == Storage::BF16) {
             const uint32_t dim = args.cache.head_dim;
-            return rows >= kTiledRows && args.q_storage == Storage::BF16 && dim % 32 == 0 && dim <= AttentionTiles<M>::kMostDim;
+            return rows >= kTiledQueries && args.q_storage == Storage::BF16 && dim % 32 == 0 && dim <= AttentionTiles<M>::kMostDim;
         } else {
             return false;
         }

@@ -21,7 +21,7 @@ public:
         const uint32_t row_shares = linear.row_shares(share.count);
         const Range rows = part(args.n, {share.index % row_shares, row_shares});
         const Range units = part(linear.units_, {share.index / row_shares, share.count / row_shares});
-        const bool tiled = M::kThere && rows.end - rows.begin >= kTiledRows;
+        const bool tiled = M::kThere && rows.end - rows.begin >= tiled_rows(S);
         const uint32_t step = (tiled ? tiled_group(tile_bytes(linear.k_, S)) : kStreamGroup) / linear.tiles_per_unit_;
         for (uint64_t unit = units.begin; unit < units.end; unit += step) {
             linear.group(static_cast<uint32_t>(unit), least(step, static_cast<uint32_t>(units.end - unit)), rows);
@@ -69,7 +69,7 @@ private:
             weights[i] = data(group[i]);
             next[i] = unit + units < units_ ? data(outputs_.tile(unit + units, i % tiles_per_unit_)) : weights[i];
         }
-        const bool tiled = M::kThere && rows.end - rows.begin >= kTiledRows;
+        const bool tiled = M::kThere && rows.end - rows.begin >= tiled_rows(S);
         const bool streams = !tiled && rows.end - rows.begin <= kStreamRows;
         const uint32_t most = tiled ? kTiledBlock : streams ? kStreamRows : args_.blocking.rows;
         for (uint64_t begin = rows.begin; begin < rows.end; begin += most) {

@@ -116,7 +116,7 @@ public:
         const uint32_t row_shares = linear.row_shares(share.count);
         const Range rows = part(args.n, {share.index % row_shares, row_shares});
         const Range units = part(linear.outputs_.units(), {share.index / row_shares, share.count / row_shares});
-        const bool tiled = M::kThere && rows.end - rows.begin >= kTiledRows;
+        const bool tiled = M::kThere && rows.end - rows.begin >= tiled_rows(S);
         const uint32_t step = (tiled ? least(tiled_group(tile_bytes(linear.k_, S)), kMost) : kGroup) / linear.outputs_.tiles_per_unit();
         if constexpr (M::kThere) {
             if (tiled) {
@@ -169,7 +169,7 @@ private:
             weights[i] = static_cast<const uint8_t *>(group[i].part->weight.data) + group[i].index * tile_bytes(k_, S);
         }
         if constexpr (M::kThere) {
-            if (rows.end - rows.begin >= kTiledRows) {
+            if (rows.end - rows.begin >= tiled_rows(S)) {
                 return by_tiles(rows, group, weights, count, per_unit);
             }
         }

@@ -12,14 +12,16 @@ struct NoTiles {
     static constexpr bool kThere = false;
 };
 
-constexpr uint32_t kTiledRows = 9;   // fewer do not keep tile registers busy
+// Rows that are worth it; of fewer, vectors are done as soon or sooner. A sum of INT4 goes through memory with every group.
+constexpr uint32_t tiled_rows(Storage weights) { return weights == Storage::INT4 ? 17 : 7; }
+constexpr uint32_t kTiledQueries = 9; // of attention
 constexpr uint32_t kTiledBlock = 32; // rows at once
 constexpr uint32_t kTiledGroup = 32; // tiles of weights at once, at most
 constexpr uint32_t kSectionBytes = 1024; // of each row: 32 of them stay in the nearest cache while the weights pass
 
 // Tiles of so many bytes whose weights stay in the second-level cache while the rows pass; even, so that gate and up stay together.
 constexpr uint32_t tiled_group(uint64_t bytes) {
-    const uint64_t fit = (uint64_t{1} << 20) / bytes / 2 * 2;
+    const uint64_t fit = (uint64_t{640} << 10) / bytes / 2 * 2;
     return fit < 4 ? 4 : fit > kTiledGroup ? kTiledGroup : static_cast<uint32_t>(fit);
 }
 
