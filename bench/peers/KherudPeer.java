@@ -22,6 +22,8 @@ class KherudPeer {
             List<Long> times = generate(model, 1, decode + 1);
             int steps = times.size() - 1;
             System.out.printf("%n{\"prefill\": %.3f, \"decode\": %.3f}%n", prefill, steps * 1e9 / (times.get(steps) - times.get(0)));
+            System.out.flush();
+            Runtime.getRuntime().halt(0); // closing the model does not always return
         }
     }
 

@@ -64,7 +64,9 @@ public final class Peers {
             for (Engine engine : List.copyOf(left)) {
                 System.err.println("round " + (round + 1) + " of " + rounds + ": " + engine.name());
                 try {
-                    engine.run().measure().forEach((figure, value) -> found
+                    Map<Figure, Double> figures = engine.run().measure();
+                    System.err.println("    tokens/s: " + figures);
+                    figures.forEach((figure, value) -> found
                             .computeIfAbsent(engine.name(), _ -> new LinkedHashMap<>())
                             .computeIfAbsent(figure, _ -> new ArrayList<>())
                             .add(value));
