@@ -1,173 +1,84 @@
 // Attention of few query rows over many keys, which is bound by reading the cache.
 //
-// A work is 16 query rows (some heads of some tokens) of one head of the cache; its keys are cut into spans of four key blocks, one for each warp of
-// a block of threads. The spans of all works in order are dealt out evenly: thread block i of g takes items total i / g up to total (i + 1) / g, found from
-// what the step's buffers say. Each warp keeps a ring of tiles (the keys, then the values of a key block) in flight. A work that lies in
-// one thread block is merged there; where a work is cut, the results of its key blocks go to scratch memory and the last to arrive merges them all.
+// A work is 16 query rows (some heads of some tokens) of one head of the cache; an item is one key block of a work. The items of all works in order are dealt
+// out: thread block i takes items i each .. (i + 1) each. It keeps a ring of key blocks in flight, whatever works they are of, and all its warps share one at
+// a time: each takes some of the keys for q k, and after the scores have gone round, 16 of the elements for p V, so that the results stay in registers. Where a
+// work is cut, the results of its key blocks go to scratch memory, and the last thread block to arrive merges them all.
 //
-// Before wait_for_earlier() this reads the step's buffers and, for a single token, what earlier steps left in the cache. Both were written at least two kernels ago, and those are
-// done, because the kernel before this one lets others start only once it has waited itself.
+// Before wait_for_earlier() this reads the step's buffers and, for a single token, what earlier steps left in the cache. Both were written at least two kernels
+// ago, and those are done, because the kernel before this one lets others start only once it has waited itself.
 #include "cuda/attention_tile.h"
 
 namespace intarsia::cuda {
 namespace {
 
-constexpr uint32_t kWarps = 4;
-constexpr uint32_t kThreads = kWarps * 32;
-constexpr int32_t kSpan = kWarps * kKeys; // positions
+constexpr uint32_t kStages = 3; // of the ring
+constexpr uint32_t kUncut = 4;  // key blocks of a work that is rather not merged through device memory
 
-// The spans of the works of one sequence; none if it is not for this kernel.
+template <int DIM> struct Memory {
+    static constexpr uint32_t kWarps = DIM / 16;
+    static constexpr uint32_t kThreads = kWarps * 32;
+    static constexpr uint32_t kStage = 2 * Layout<DIM>::kBytes; // keys, then values
+    static constexpr uint32_t kQueries = kTileRows * DIM * 2;   // of a work
+    static constexpr uint32_t kScoreStep = kKeys + 8;           // floats: rows of a quarter warp lie in different banks
+    static constexpr uint32_t kScores = kTileRows * kScoreStep * 4;
+    static constexpr uint32_t kBytes = kStages * (kStage + kQueries) + kScores;
+};
+
+struct Plan {
+    float *partials;
+    uint64_t partial_room; // floats
+    uint32_t *counters;    // one a thread block
+    bool all;
+};
+
+// The items of one sequence; none if it is not for this kernel.
 struct Extent {
-    uint32_t tiles; // of rows
-    uint32_t first; // span
-    uint32_t spans;
+    uint32_t tiles;  // of rows
+    uint32_t first;  // key block
+    uint32_t blocks; // key blocks of each work
 
     Extent() = default;
     __device__ Extent(const AttentionShape &shape, const Sequence &sequence, bool all) {
         const uint32_t count = sequence.count > 0 ? static_cast<uint32_t>(sequence.count) : 0;
         const bool ours = count > 0 && (all || is_decode(count, shape.group));
         tiles = (count * shape.group + kTileRows - 1) / kTileRows;
-        first = static_cast<uint32_t>(first_visible(sequence.before, shape.window) / kSpan);
-        spans = ours ? static_cast<uint32_t>((sequence.before + sequence.count - 1) / kSpan) + 1 - first : 0;
+        first = static_cast<uint32_t>(first_visible(sequence.before, shape.window) / kKeys);
+        blocks = ours ? static_cast<uint32_t>((sequence.before + sequence.count - 1) / kKeys) + 1 - first : 0;
     }
 };
 
-// One item after another.
-struct Walk {
-    uint32_t index; // of the sequence
-    Sequence sequence;
-    Extent extent;
-    uint32_t work; // of the sequence: kv head * tiles + tile
-    uint32_t span; // from extent.first
-    uint64_t item;
-
-    __device__ void enter(const AttentionShape &shape, bool all) {
-        sequence = Sequence(shape, index);
-        extent = Extent(shape, sequence, all);
-    }
-
-    __device__ void next(const AttentionShape &shape, bool all, uint32_t sequences) {
-        ++item;
-        if (++span < extent.spans) {
-            return;
-        }
-        span = 0;
-        if (++work < shape.cache.kv_heads * extent.tiles) {
-            return;
-        }
-        work = 0;
-        do {
-            if (++index >= sequences) {
-                return; // past the last item
-            }
-            enter(shape, all);
-        } while (extent.spans == 0);
-    }
-};
-
-// The rows of a work, and what they see.
-struct Tile {
-    uint32_t head;  // of the cache
-    uint32_t row;   // the first, of the sequence: token * group + head
-    uint32_t rows;  // 1..16
-    int32_t lo, hi; // positions that some row sees
-
-    __device__ Tile(const AttentionShape &shape, const Walk &walk) {
-        head = walk.work / walk.extent.tiles;
-        row = walk.work % walk.extent.tiles * kTileRows;
-        const uint32_t left = static_cast<uint32_t>(walk.sequence.count) * shape.group - row;
-        rows = left < kTileRows ? left : kTileRows;
-        lo = first_visible(walk.sequence.before + static_cast<int32_t>(row / shape.group), shape.window);
-        hi = walk.sequence.before + static_cast<int32_t>((row + rows - 1) / shape.group) + 1;
-    }
-
-    __device__ bool sees(int32_t start) const { return start < hi && start + kKeys > lo; }
-};
-
-__device__ int32_t block_start(const Walk &walk, uint32_t warp) {
-    return static_cast<int32_t>(((walk.extent.first + walk.span) * kWarps + warp) * kKeys);
-}
-
-enum class Positions { ALL, OLD, NEW }; // those before this step and what nobody sees; those of this step
-
-// The keys or values of a key block to shared memory, by one warp; zeros for what no row sees.
-template <int DIM, Positions WHICH>
-__device__ void fill(uint32_t to, const void *layer, const AttentionShape &shape, const Walk &walk, const Tile &tile, int32_t start,
-                     uint32_t lane) {
-    constexpr int kChunks = Layout<DIM>::kChunks;
-    constexpr int kTogether = 32 / kChunks; // rows
-    const int32_t before = walk.sequence.before;
-    if (WHICH == Positions::NEW && start + kKeys <= before) {
-        return;
-    }
-    const uint32_t chunk = lane % kChunks;
-    const int32_t row = static_cast<int32_t>(lane / kChunks);
-    int32_t blocks[4];
-#pragma unroll
-    for (int k = 0; k < 4; ++k) {
-        const int32_t at = start + 16 * k;
-        blocks[k] = at < tile.hi && at + 16 > tile.lo ? walk.sequence.table[at / 16] : 0;
-    }
-#pragma unroll
-    for (int k = 0; k < 4; ++k) {
-        const uint64_t block = static_cast<uint32_t>(blocks[k]);
-        const char *from = static_cast<const char *>(layer) + ((block * shape.cache.kv_heads + tile.head) * (16 * DIM) + chunk * 8) * 2;
-#pragma unroll
-        for (int r = 0; r < 16; r += kTogether) {
-            const int32_t in_block = r + row;
-            const int32_t position = start + 16 * k + in_block;
-            const bool visible = position >= tile.lo && position < tile.hi;
-            const bool wanted = WHICH == Positions::ALL || (WHICH == Positions::OLD ? !visible || position < before : visible && position >= before);
-            if (wanted) {
-                copy_async(to + Layout<DIM>::at(16 * k + in_block, chunk), visible ? from + in_block * (DIM * 2) : layer, visible);
-            }
-        }
-    }
-}
-
-// Where the results of a key block go on their way to being merged.
-struct Partial {
-    float *outputs;  // [rows, step]
-    float2 *factors; // [rows]: maximum, sum
-    uint32_t step;
-};
-
-struct Plan {
-    float *partials;
-    uint64_t partial_room; // floats
-    uint32_t partial_rows; // of the result of a key block
-    uint32_t *counters;    // one a thread block
-    bool all;
-};
-
-template <int DIM, int SLOTS> struct Memory {
-    static constexpr uint32_t kRing = SLOTS * Layout<DIM>::kBytes; // of a warp
-    static constexpr uint32_t kStep = DIM + 8;                     // so that eight rows lie in different banks
-    static constexpr uint32_t kOutputs = kWarps * kRing;
-    static constexpr uint32_t kFactors = kOutputs + kWarps * kTileRows * kStep * 4;
-    static constexpr uint32_t kBytes = kFactors + kWarps * kTileRows * 8;
-};
-
+// What all sequences together are, and where a thread block begins.
 struct Bounds {
-    uint64_t total, begin, end;
+    uint64_t total, begin, end; // items
+    uint32_t each;
+    uint32_t rows;   // the most of a tile
     uint32_t index;  // sequence of the first item
-    uint64_t offset; // of the first item in it
+    uint32_t offset; // of the first item in it
 };
 
-// The items of this thread block; all its threads come here.
-__device__ Bounds deal(const AttentionShape &shape, bool all, uint32_t sequences) {
-    __shared__ uint64_t of_warps[kWarps];
-    __shared__ uint64_t first[2];
-    const auto items = [&](uint32_t index) {
-        const Extent extent(shape, Sequence(shape, index), all);
-        return uint64_t{shape.cache.kv_heads} * extent.tiles * extent.spans;
+// All threads come here.
+template <uint32_t THREADS> __device__ Bounds deal(const AttentionShape &shape, bool all, uint32_t sequences) {
+    __shared__ uint64_t items_of_warps[THREADS / 32];
+    __shared__ uint2 most_of_warps[THREADS / 32]; // key blocks of a work, rows of a tile
+    __shared__ uint32_t first[2];
+    const auto items = [&](uint32_t index, uint2 &most) {
+        const Sequence sequence(shape, index);
+        const Extent extent(shape, sequence, all);
+        if (extent.blocks > 0) {
+            const uint32_t rows = static_cast<uint32_t>(sequence.count) * shape.group;
+            most.x = max(most.x, extent.blocks);
+            most.y = max(most.y, min(rows, kTileRows));
+        }
+        return uint64_t{shape.cache.kv_heads * extent.tiles} * extent.blocks;
     };
-    const uint32_t each = (sequences + kThreads - 1) / kThreads;
+    const uint32_t each = (sequences + THREADS - 1) / THREADS;
     const uint32_t from = threadIdx.x * each;
-    const uint32_t to = from + each < sequences ? from + each : sequences;
+    const uint32_t to = min(from + each, sequences);
     uint64_t own = 0;
+    uint2 most = {0, 0};
     for (uint32_t i = from; i < to; ++i) {
-        own += items(i);
+        own += items(i, most);
     }
     const uint32_t lane = threadIdx.x % 32;
     uint64_t until = own; // and with it
@@ -175,364 +86,485 @@ __device__ Bounds deal(const AttentionShape &shape, bool all, uint32_t sequences
     for (uint32_t step = 1; step < 32; step *= 2) {
         const uint64_t other = __shfl_up_sync(0xFFFFFFFFu, until, step);
         until += lane >= step ? other : 0;
+        most.x = max(most.x, __shfl_xor_sync(0xFFFFFFFFu, most.x, step));
+        most.y = max(most.y, __shfl_xor_sync(0xFFFFFFFFu, most.y, step));
     }
     if (lane == 31) {
-        of_warps[threadIdx.x / 32] = until;
+        items_of_warps[threadIdx.x / 32] = until;
+        most_of_warps[threadIdx.x / 32] = most;
     }
     __syncthreads();
     Bounds bounds = {};
+    uint32_t blocks = 0;
 #pragma unroll
-    for (uint32_t w = 0; w < kWarps; ++w) {
-        until += w < threadIdx.x / 32 ? of_warps[w] : 0;
-        bounds.total += of_warps[w];
+    for (uint32_t w = 0; w < THREADS / 32; ++w) {
+        until += w < threadIdx.x / 32 ? items_of_warps[w] : 0;
+        bounds.total += items_of_warps[w];
+        blocks = max(blocks, most_of_warps[w].x);
+        bounds.rows = max(bounds.rows, most_of_warps[w].y);
     }
-    bounds.begin = bounds.total * blockIdx.x / gridDim.x;
-    bounds.end = bounds.total * (blockIdx.x + 1) / gridDim.x;
+    bounds.each = max(static_cast<uint32_t>((bounds.total + gridDim.x - 1) / gridDim.x), blocks <= kUncut ? blocks : 1);
+    bounds.begin = min(uint64_t{bounds.each} * blockIdx.x, bounds.total);
+    bounds.end = min(bounds.begin + bounds.each, bounds.total);
     uint64_t before = until - own;
     if (bounds.begin >= before && bounds.begin < until) {
         uint32_t i = from;
-        for (uint64_t count; bounds.begin - before >= (count = items(i)); ++i) {
+        for (uint64_t count; bounds.begin - before >= (count = items(i, most)); ++i) {
             before += count;
         }
         first[0] = i;
-        first[1] = bounds.begin - before;
+        first[1] = static_cast<uint32_t>(bounds.begin - before);
     }
     __syncthreads();
-    bounds.index = static_cast<uint32_t>(first[0]);
+    bounds.index = first[0];
     bounds.offset = first[1];
     return bounds;
 }
 
-template <int DIM, int SLOTS> class Decode {
+// One item after another.
+struct Walk {
+    uint64_t item;
+    uint32_t index; // of the sequence
+    Sequence sequence;
+    Extent extent;
+    uint32_t work;  // of the sequence: kv head * tiles + tile
+    uint32_t block; // from extent.first
+    uint32_t works; // entered before this one
+
+    // The work's:
+    uint32_t head;  // of the cache
+    uint32_t row;   // the first, of the sequence: token * group + head
+    uint32_t rows;  // 1..16
+    int32_t lo, hi; // positions that some row sees
+
+    __device__ void enter_sequence(const AttentionShape &shape, bool all) {
+        sequence = Sequence(shape, index);
+        extent = Extent(shape, sequence, all);
+    }
+
+    __device__ void enter_work(const AttentionShape &shape) {
+        head = extent.tiles == 1 ? work : work / extent.tiles;
+        row = (work - head * extent.tiles) * kTileRows;
+        rows = min(static_cast<uint32_t>(sequence.count) * shape.group - row, kTileRows);
+        if (sequence.count == 1) {
+            lo = first_visible(sequence.before, shape.window);
+            hi = sequence.before + 1;
+        } else {
+            lo = first_visible(sequence.before + static_cast<int32_t>(row / shape.group), shape.window);
+            hi = sequence.before + static_cast<int32_t>((row + rows - 1) / shape.group) + 1;
+        }
+    }
+
+    __device__ void next(const AttentionShape &shape, bool all, uint32_t sequences) {
+        ++item;
+        if (++block < extent.blocks) {
+            return;
+        }
+        block = 0;
+        ++works;
+        if (++work >= shape.cache.kv_heads * extent.tiles) {
+            work = 0;
+            do {
+                if (++index >= sequences) {
+                    return; // past the last item
+                }
+                enter_sequence(shape, all);
+            } while (extent.blocks == 0);
+        }
+        enter_work(shape);
+    }
+
+    __device__ int32_t start() const { return static_cast<int32_t>((extent.first + block) * kKeys); }
+};
+
+template <int DIM> class Decode {
 public:
     __device__ Decode(const AttentionShape &shape, const Plan &plan, char *memory)
-        : shape_(shape), plan_(plan), memory_(memory), ring_(shared_address(memory) + threadIdx.x / 32 * Memory<DIM, SLOTS>::kRing),
+        : shape_(shape), plan_(plan), ring_(shared_address(memory)), scores_(reinterpret_cast<float *>(memory + Place::kBytes - Place::kScores)),
           warp_(threadIdx.x / 32), lane_(threadIdx.x % 32) {}
 
     __device__ void run() {
         sequences_ = *shape_.sequences;
-        bounds_ = deal(shape_, plan_.all, sequences_);
+        bounds_ = deal<Place::kThreads>(shape_, plan_.all, sequences_);
         // Without room for all partial results no work is cut.
-        cut_ = bounds_.total * kWarps * plan_.partial_rows * (DIM + 2) <= plan_.partial_room;
+        cut_ = bounds_.total * bounds_.rows * (DIM + 2) <= plan_.partial_room;
         Walk here = {};
         here.item = bounds_.end;
         if (bounds_.begin < bounds_.end) {
-            here.index = bounds_.index;
-            here.enter(shape_, plan_.all);
             here.item = bounds_.begin;
-            here.work = static_cast<uint32_t>(bounds_.offset / here.extent.spans);
-            here.span = static_cast<uint32_t>(bounds_.offset % here.extent.spans);
-            while (!cut_ && here.span != 0) { // another's
+            here.index = bounds_.index;
+            here.enter_sequence(shape_, plan_.all);
+            here.work = bounds_.offset / here.extent.blocks;
+            here.block = bounds_.offset - here.work * here.extent.blocks;
+            here.enter_work(shape_);
+            while (!cut_ && here.block != 0) { // another's
                 here.next(shape_, plan_.all, sequences_);
             }
         }
         start(here);
-        bool fresh = true;
         uint32_t done = 0; // items of the work
+        uint32_t stage = 0;
         while (more(here)) {
-            const Tile tile(shape_, here);
-            if (fresh) {
-                load_queries(here, tile);
-                done = 0;
-            }
-            const uint64_t first = here.item - here.span;
-            const bool whole = !cut_ || (first >= bounds_.begin && first + here.extent.spans <= bounds_.end);
-            attend(here, tile, whole);
+            wait_copies<kStages - 2>();
+            __syncthreads(); // the copies are there for all, and the stage before is free
+            fetch<Positions::ALL>(stage == 0 ? kStages - 1 : stage - 1);
+            commit_copies();
+            const uint64_t first = here.item - here.block;
+            const bool whole = !cut_ || (first >= bounds_.begin && first + here.extent.blocks <= bounds_.end);
+            attend(here, ring_ + stage * Place::kStage, whole, done == 0);
             ++done;
-            const bool last_span = here.span + 1 == here.extent.spans;
+            const bool last_block = here.block + 1 == here.extent.blocks;
             if (whole) {
-                merge_span(here, tile, fresh);
-                if (last_span) {
-                    write(here, tile);
+                if (last_block) {
+                    write(here);
                 }
-            } else if (last_span || here.item + 1 == bounds_.end) {
-                hand_in(here, tile, first, done);
+            } else if (last_block || here.item + 1 == bounds_.end) {
+                hand_in(here, first, done);
             }
-            fresh = last_span;
+            done = last_block ? 0 : done;
             here.next(shape_, plan_.all, sequences_);
+            stage = stage + 1 == kStages ? 0 : stage + 1;
         }
         clear_padding();
     }
 
 private:
-    using Place = Memory<DIM, SLOTS>;
-    static constexpr uint32_t kPairs = DIM / 2;                       // float2 of a row
-    static constexpr uint32_t kUnits = kTileRows * kPairs / kThreads; // float2 of a thread
+    using Place = Memory<DIM>;
+    enum class Positions { ALL, OLD, NEW }; // OLD: those before this step, and what nobody sees; NEW: those of this step, and the queries
 
-    __device__ bool more(const Walk &walk) const { return walk.item < bounds_.end || (!cut_ && walk.span != 0 && walk.item < bounds_.total); }
+    __device__ bool more(const Walk &walk) const { return walk.item < bounds_.end || (!cut_ && walk.block != 0 && walk.item < bounds_.total); }
 
-    // Fills the ring: for a single token first with what earlier steps wrote, and once that is allowed with the positions of this step. (Of several
-    // sequences one may share blocks that another writes in this step.)
+    // Fills the ring but for one stage: for a single token first with what earlier steps wrote, and once that is allowed with the positions of this step. (Of
+    // several sequences one may share blocks that another writes in this step.)
     __device__ void start(const Walk &from) {
         const bool early = shape_.n == 1;
         ahead_ = from;
-        ahead_values_ = false;
+        look_up();
         if (early) {
 #pragma unroll 1
-            for (uint32_t slot = 0; slot < SLOTS; ++slot) {
-                fetch<Positions::OLD>(slot);
+            for (uint32_t stage = 0; stage + 1 < kStages; ++stage) {
+                fetch<Positions::OLD>(stage);
             }
+            ahead_ = from;
+            look_up();
         }
         wait_for_earlier();
         let_next_start();
-        ahead_ = from;
-        ahead_values_ = false;
 #pragma unroll 1
-        for (uint32_t slot = 0; slot < SLOTS; ++slot) {
+        for (uint32_t stage = 0; stage + 1 < kStages; ++stage) {
             if (early) {
-                fetch<Positions::NEW>(slot);
+                fetch<Positions::NEW>(stage);
             } else {
-                fetch<Positions::ALL>(slot);
+                fetch<Positions::ALL>(stage);
             }
             commit_copies();
         }
     }
 
-    // The next tile of the warp to a slot of its ring, if there is one.
-    template <Positions WHICH> __device__ void fetch(uint32_t slot) {
-        while (more(ahead_)) {
-            const Tile tile(shape_, ahead_);
-            const int32_t start = block_start(ahead_, warp_);
-            if (tile.sees(start)) {
-                fill<DIM, WHICH>(ring_ + slot * Layout<DIM>::kBytes, ahead_values_ ? shape_.cache.values : shape_.cache.keys, shape_, ahead_, tile,
-                                 start, lane_);
-                if (ahead_values_) {
-                    ahead_.next(shape_, plan_.all, sequences_);
-                }
-                ahead_values_ = !ahead_values_;
-                return;
-            }
-            ahead_.next(shape_, plan_.all, sequences_);
+    // The cache blocks of the item that is fetched next.
+    __device__ void look_up() {
+        if (!more(ahead_)) {
+            return;
+        }
+#pragma unroll
+        for (int k = 0; k < 4; ++k) {
+            const int32_t at = ahead_.start() + 16 * k;
+            blocks_[k] = at < ahead_.hi && at + 16 > ahead_.lo ? ahead_.sequence.table[at / 16] : 0;
         }
     }
 
-    // The tile that was fetched first is there.
-    __device__ uint32_t take() {
-        wait_copies<SLOTS - 1>();
-        __syncwarp();
-        return ring_ + slot_ * Layout<DIM>::kBytes;
+    // The next item to a stage of the ring, if there is one: keys and values, zeros for what no row sees; with the first of a work its queries.
+    template <Positions WHICH> __device__ void fetch(uint32_t stage) {
+        if (!more(ahead_)) {
+            return;
+        }
+        constexpr uint32_t kChunks = Layout<DIM>::kChunks;
+        const uint32_t chunk = threadIdx.x % kChunks;
+        const uint32_t row = threadIdx.x / kChunks; // of 16
+        const int32_t position = ahead_.start() + static_cast<int32_t>(row);
+        if (WHICH != Positions::NEW || ahead_.start() + kKeys > ahead_.sequence.before) {
+            const uint32_t to = ring_ + stage * Place::kStage + Layout<DIM>::at(row, chunk);
+            const char *keys = static_cast<const char *>(shape_.cache.keys);
+            const char *values = static_cast<const char *>(shape_.cache.values);
+#pragma unroll
+            for (int k = 0; k < 4; ++k) {
+                const int32_t at = position + 16 * k;
+                const bool visible = at >= ahead_.lo && at < ahead_.hi;
+                const bool is_new = visible && at >= ahead_.sequence.before;
+                if (WHICH == Positions::ALL || is_new == (WHICH == Positions::NEW)) {
+                    const uint64_t block = uint64_t{static_cast<uint32_t>(blocks_[k])} * shape_.cache.kv_heads + ahead_.head;
+                    const uint64_t from = visible ? block * (16 * DIM * 2) + row * (DIM * 2) + chunk * 16 : 0;
+                    copy_async(to + k * (16 * DIM * 2), keys + from, visible);
+                    copy_async(to + Layout<DIM>::kBytes + k * (16 * DIM * 2), values + from, visible);
+                }
+            }
+        }
+        if (WHICH != Positions::OLD && (ahead_.block == 0 || ahead_.item == bounds_.begin)) {
+            const bool there = row < ahead_.rows;
+            const uint32_t in_sequence = there ? ahead_.row + row : ahead_.row;
+            const uint64_t at = uint64_t{static_cast<uint32_t>(ahead_.sequence.start) + in_sequence / shape_.group} * shape_.q_step +
+                                (ahead_.head * shape_.group + in_sequence % shape_.group) * DIM + chunk * 8;
+            copy_async(queries_of(ahead_) + Layout<DIM>::at(row, chunk), static_cast<const __nv_bfloat16 *>(shape_.q) + at, there);
+        }
+        ahead_.next(shape_, plan_.all, sequences_);
+        look_up();
     }
 
-    // And is used no more: its place is for the next.
-    __device__ void give() {
-        __syncwarp();
-        fetch<Positions::ALL>(slot_);
-        commit_copies();
-        slot_ = slot_ + 1 == SLOTS ? 0 : slot_ + 1;
+    __device__ uint32_t queries_of(const Walk &walk) const { return ring_ + kStages * Place::kStage + walk.works % kStages * Place::kQueries; }
+
+    // Scores of some of the keys to shared memory; all come back with those of all keys.
+    __device__ void score_block(const Walk &here, uint32_t keys, Scores &s) {
+        constexpr uint32_t kTiles = kKeys / 8 / Place::kWarps; // of 8 keys, of a warp
+        const bool upper = here.rows > 8;
+        const uint32_t queries = queries_of(here) + Layout<DIM>::at(lane_ & 15, lane_ >> 4);
+        const uint32_t first = keys + Layout<DIM>::at(warp_ * (8 * kTiles) + (lane_ & 7), lane_ >> 3); // chunks 0..3
+        float c[kTiles][4] = {};
+#pragma unroll
+        for (int two = 0; two < DIM / 32; ++two) {
+            uint32_t a[2][4];
+            load_matrices(a[0], Layout<DIM>::on(queries, 2 * two, 0));
+            load_matrices(a[1], Layout<DIM>::on(queries, 2 * two + 1, 0));
+#pragma unroll
+            for (uint32_t j = 0; j < kTiles; ++j) {
+                uint32_t b[4];
+                load_matrices(b, (first ^ two * 64) + j * (8 * DIM * 2));
+                multiply(c[j], a[0], b[0], b[1]);
+                multiply(c[j], a[1], b[2], b[3]);
+            }
+        }
+        float *row = scores_ + lane_ / 4 * Place::kScoreStep + 2 * (lane_ % 4);
+#pragma unroll
+        for (uint32_t j = 0; j < kTiles; ++j) {
+            float *to = row + 8 * (warp_ * kTiles + j);
+            *reinterpret_cast<float2 *>(to) = make_float2(c[j][0], c[j][1]);
+            if (upper) {
+                *reinterpret_cast<float2 *>(to + 8 * Place::kScoreStep) = make_float2(c[j][2], c[j][3]);
+            }
+        }
+        __syncthreads();
+#pragma unroll
+        for (int j = 0; j < 8; ++j) {
+            const float2 low = *reinterpret_cast<const float2 *>(row + 8 * j);
+            const float2 high = upper ? *reinterpret_cast<const float2 *>(row + 8 * j + 8 * Place::kScoreStep) : make_float2(0.0f, 0.0f);
+            s[j][0] = low.x;
+            s[j][1] = low.y;
+            s[j][2] = high.x;
+            s[j][3] = high.y;
+        }
     }
 
-    __device__ void load_queries(const Walk &here, const Tile &tile) {
+    // One item: merged into the registers, or to scratch memory.
+    __device__ void attend(const Walk &here, uint32_t stage, bool whole, bool fresh) {
+        Scores s;
+        score_block(here, stage, s);
+        const int32_t start = here.start();
+        const int32_t oldest = here.sequence.count == 1 ? here.sequence.before : here.sequence.before + static_cast<int32_t>(here.row / shape_.group);
+        const bool full = start + kKeys <= oldest + 1 && start >= first_visible(here.hi - 1, shape_.window); // rows past the last may be anything
+        Visible visible;
+        if (!full) {
+#pragma unroll
+            for (uint32_t half = 0; half < 2; ++half) {
+                const uint32_t in_tile = min(lane_ / 4 + 8 * half, here.rows - 1);
+                const int32_t position = here.sequence.count == 1 ? here.sequence.before
+                                                                  : here.sequence.before + static_cast<int32_t>((here.row + in_tile) / shape_.group);
+                visible.lo[half] = first_visible(position, shape_.window) - start;
+                visible.hi[half] = position + 1 - start;
+            }
+            mask(s, visible, lane_);
+        }
+        const float factor = __fmul_rn(shape_.scale, 1.44269504f);
+        Probabilities p[1];
+        softmax_half<0>(s, factor, p[0]);
+        if (here.rows > 8) {
+            softmax_half<1>(s, factor, p[0]);
+        } else {
+            p[0].maximum[1] = p[0].sum[1] = 0.0f;
+#pragma unroll
+            for (int i = 0; i < 4; ++i) {
+                p[0].p[i][1] = p[0].p[i][3] = 0;
+            }
+        }
+        const uint32_t values = stage + Layout<DIM>::kBytes;
+        float block[1][2][4];
+        mix<DIM, 1>(block, p, values, warp_, lane_);
+        if (!full && here.sequence.count > 1) { // a single token sees what is not zeros
+            bool odd = false;
+#pragma unroll
+            for (int i = 0; i < 4; ++i) {
+                odd = odd || isnan(block[0][0][i]) || isnan(block[0][1][i]);
+            }
+            if (__any_sync(0xFFFFFFFFu, odd)) {
+                mix_carefully<DIM>(block[0], p[0], values, warp_, visible, lane_);
+            }
+        }
+        if (!whole) {
+            keep(here, block[0], p[0]);
+            return;
+        }
 #pragma unroll
         for (uint32_t half = 0; half < 2; ++half) {
-            const uint32_t in_tile = lane_ / 4 + 8 * half;
-            const uint32_t row = tile.row + in_tile;
-            const uint64_t at = uint64_t{static_cast<uint32_t>(here.sequence.start) + row / shape_.group} * shape_.q_step +
-                                (tile.head * shape_.group + row % shape_.group) * DIM + 2 * (lane_ % 4);
-            const uint32_t *from = reinterpret_cast<const uint32_t *>(static_cast<const __nv_bfloat16 *>(shape_.q) + at);
+            if (fresh) {
+                running_[half] = Running();
+            }
+            float old_factor, new_factor;
+            running_[half].merge(p[0].maximum[half], p[0].sum[half], old_factor, new_factor);
 #pragma unroll
-            for (int step = 0; step < DIM / 16; ++step) {
-                q_[step][half] = in_tile < tile.rows ? from[step * 8] : 0;
-                q_[step][half + 2] = in_tile < tile.rows ? from[step * 8 + 4] : 0;
+            for (int j = 0; j < 2; ++j) {
+#pragma unroll
+                for (int i = 2 * half; i < 2 * half + 2; ++i) {
+                    o_[j][i] = merged(block[0][j][i], new_factor, fresh ? 0.0f : o_[j][i], old_factor);
+                }
             }
         }
     }
 
-    __device__ Partial in_scratch(uint64_t slot) const {
-        float *outputs = plan_.partials + slot * plan_.partial_rows * (DIM + 2);
-        return {outputs, reinterpret_cast<float2 *>(outputs + plan_.partial_rows * DIM), DIM};
-    }
+    // Results of a key block: outputs [rows, DIM], then maximum and sum of each row.
+    __device__ float *partial(uint64_t item) const { return plan_.partials + item * (bounds_.rows * (DIM + 2)); }
+    __device__ float2 *factors(float *partial) const { return reinterpret_cast<float2 *>(partial + bounds_.rows * DIM); }
 
-    __device__ Partial in_block(uint32_t warp) const {
-        return {reinterpret_cast<float *>(memory_ + Place::kOutputs) + warp * kTileRows * Place::kStep,
-                reinterpret_cast<float2 *>(memory_ + Place::kFactors) + warp * kTileRows, Place::kStep};
-    }
-
-    // Elements 16 pair .. 16 pair + 16 of the rows of a tile.
-    __device__ void keep(const float (&o)[2][4], const Partial &to, const Tile &tile, uint32_t pair) const {
+    __device__ void keep(const Walk &here, const float (&o)[2][4], const Probabilities &p) const {
+        float *to = partial(here.item);
 #pragma unroll
         for (uint32_t half = 0; half < 2; ++half) {
             const uint32_t row = lane_ / 4 + 8 * half;
-            if (row < tile.rows) {
+            if (row < here.rows) {
 #pragma unroll
                 for (uint32_t j = 0; j < 2; ++j) {
-                    *reinterpret_cast<float2 *>(to.outputs + row * to.step + 16 * pair + 8 * j + 2 * (lane_ % 4)) =
-                        make_float2(o[j][2 * half], o[j][2 * half + 1]);
+                    *reinterpret_cast<float2 *>(to + row * DIM + 16 * warp_ + 8 * j + 2 * (lane_ % 4)) = make_float2(o[j][2 * half], o[j][2 * half + 1]);
+                }
+                if (warp_ == 0 && lane_ % 4 == 0) {
+                    factors(to)[row] = make_float2(p.maximum[half], p.sum[half]);
                 }
             }
         }
     }
 
-    // This warp's key block of an item, its result to where it will be merged.
-    __device__ void attend(const Walk &here, const Tile &tile, bool whole) {
-        const int32_t start = block_start(here, warp_);
-        if (!tile.sees(start)) {
-            return;
-        }
-        Scores s[1];
-        score<DIM, 1>(s, take(), lane_, [&](int, int step, uint32_t (&a)[4]) {
-#pragma unroll
-            for (int i = 0; i < 4; ++i) {
-                a[i] = q_[step][i];
-            }
-        });
-        give();
-        Visible visible;
+    __device__ void write(const Walk &here) const {
 #pragma unroll
         for (uint32_t half = 0; half < 2; ++half) {
             const uint32_t in_tile = lane_ / 4 + 8 * half;
-            const int32_t position = here.sequence.before + static_cast<int32_t>((tile.row + in_tile) / shape_.group);
-            visible.lo[half] = first_visible(position, shape_.window) - start;
-            visible.hi[half] = in_tile < tile.rows ? position + 1 - start : 0;
-        }
-        const bool mine = visible.lo[0] <= 0 && visible.lo[1] <= 0 && visible.hi[0] >= kKeys && visible.hi[1] >= kKeys;
-        const bool full = __all_sync(0xFFFFFFFFu, mine);
-        if (!full) {
-            mask(s[0], visible, lane_);
-        }
-        Probabilities p[1];
-        softmax(s[0], __fmul_rn(shape_.scale, 1.44269504f), p[0]);
-        const uint32_t values = take();
-        const Partial to = whole ? in_block(warp_) : in_scratch(here.item * kWarps + warp_);
-        bool odd = false;
-#pragma unroll 4
-        for (uint32_t pair = 0; pair < DIM / 16; ++pair) {
-            float o[1][2][4];
-            mix<DIM, 1>(o, p, values, pair, lane_);
+            if (in_tile < here.rows) {
+                const uint32_t row = here.row + in_tile;
+                const uint32_t column = (here.head * shape_.group + row % shape_.group) * DIM + 16 * warp_ + 2 * (lane_ % 4);
+                const float sum = running_[half].sum;
 #pragma unroll
-            for (int i = 0; i < 4; ++i) {
-                odd = odd || isnan(o[0][0][i]) || isnan(o[0][1][i]);
-            }
-            keep(o[0], to, tile, pair);
-        }
-        if (!full && __any_sync(0xFFFFFFFFu, odd)) {
-#pragma unroll 1
-            for (uint32_t pair = 0; pair < DIM / 16; ++pair) {
-                float o[2][4];
-                mix_carefully<DIM>(o, p[0], values, pair, visible, lane_);
-                keep(o, to, tile, pair);
-            }
-        }
-        give();
-        if (lane_ % 4 == 0) {
-            const uint32_t row = lane_ / 4;
-#pragma unroll
-            for (uint32_t half = 0; half < 2; ++half) {
-                if (row + 8 * half < tile.rows) {
-                    to.factors[row + 8 * half] = make_float2(p[0].maximum[half], p[0].sum[half]);
+                for (uint32_t j = 0; j < 2; ++j) {
+                    shape_.out.put2(static_cast<uint32_t>(here.sequence.start) + row / shape_.group, column + 8 * j,
+                                    finished(o_[j][2 * half], sum), finished(o_[j][2 * half + 1], sum));
                 }
             }
         }
     }
 
-    // Unit i of a thread is float2 `pair` of row `row` of the work.
-    __device__ static uint32_t row_of(uint32_t i) { return (threadIdx.x + i * kThreads) / kPairs; }
-    __device__ static uint32_t pair_of(uint32_t i) { return (threadIdx.x + i * kThreads) % kPairs; }
-
-    __device__ static void merge(Running &running, float2 &o, float2 factors, float2 block) {
-        float old_factor, new_factor;
-        running.merge(factors.x, factors.y, old_factor, new_factor);
-        o.x = merged(block.x, new_factor, o.x, old_factor);
-        o.y = merged(block.y, new_factor, o.y, old_factor);
-    }
-
-    // The key blocks that the warps have just done, in rising order.
-    __device__ void merge_span(const Walk &here, const Tile &tile, bool fresh) {
-        __syncthreads();
-#pragma unroll
-        for (uint32_t i = 0; i < kUnits; ++i) {
-            if (fresh) {
-                running_[i] = Running();
-                o_[i] = make_float2(0.0f, 0.0f);
-            }
-            if (row_of(i) < tile.rows) {
-#pragma unroll
-                for (uint32_t w = 0; w < kWarps; ++w) {
-                    if (tile.sees(block_start(here, w))) {
-                        const Partial from = in_block(w);
-                        merge(running_[i], o_[i], from.factors[row_of(i)],
-                              *reinterpret_cast<const float2 *>(from.outputs + row_of(i) * from.step + 2 * pair_of(i)));
-                    }
-                }
-            }
-        }
-        __syncthreads();
-    }
-
-    __device__ void put(const Walk &here, const Tile &tile, uint32_t i, float2 o, float sum) const {
-        const uint32_t row = tile.row + row_of(i);
-        shape_.out.put2(static_cast<uint32_t>(here.sequence.start) + row / shape_.group,
-                        (tile.head * shape_.group + row % shape_.group) * DIM + 2 * pair_of(i), finished(o.x, sum), finished(o.y, sum));
-    }
-
-    __device__ void write(const Walk &here, const Tile &tile) const {
-#pragma unroll
-        for (uint32_t i = 0; i < kUnits; ++i) {
-            if (row_of(i) < tile.rows) {
-                put(here, tile, i, o_[i], running_[i].sum);
-            }
-        }
-    }
-
-    // `done` spans of a cut work are in scratch; whoever completes it merges. A work is cut at the end of the thread block it begins in, so the
-    // counter is that block's.
-    __device__ void hand_in(const Walk &here, const Tile &tile, uint64_t first, uint32_t done) {
+    // `done` items of a cut work are in scratch; whoever completes it merges. A work is cut at the end of the thread block it begins in, so the counter is
+    // that block's.
+    __device__ void hand_in(const Walk &here, uint64_t first, uint32_t done) {
         __shared__ bool last;
-        __threadfence();
+        uint32_t *counter = plan_.counters + first / bounds_.each;
         __syncthreads();
-        uint32_t *counter = plan_.counters + ((first + 1) * gridDim.x - 1) / bounds_.total;
         if (threadIdx.x == 0) {
-            last = atomicAdd(counter, done) + done == here.extent.spans;
+            __threadfence();
+            last = atomicAdd(counter, done) + done == here.extent.blocks;
+            __threadfence();
+            if (last) {
+                *counter = 0;
+            }
         }
         __syncthreads();
         if (last) {
-            __threadfence();
-            if (threadIdx.x == 0) {
-                *counter = 0;
-            }
-            merge_scratch(here, tile, first);
+            merge(here, first);
         }
-        __syncthreads();
     }
 
-    __device__ void merge_scratch(const Walk &here, const Tile &tile, uint64_t first) const {
-        constexpr int kTogether = 16; // loads in flight
-        const int32_t begin = tile.lo / kKeys;
-        const int32_t end = (tile.hi - 1) / kKeys + 1;
-        const uint64_t origin = first * kWarps - here.extent.first * kWarps; // slot of key block 0
-#pragma unroll 1
-        for (uint32_t i = 0; i < kUnits; ++i) {
-            const uint32_t row = row_of(i);
-            if (row >= tile.rows) {
-                return;
+    // Factors first, all at once (the maximum so far is the same in any order), then the chains over them.
+    __device__ void merge(const Walk &here, uint64_t first) {
+        constexpr uint32_t kFactors = Place::kScores / 16; // of a segment: maxima's factors, and sum
+        constexpr uint32_t kTogether = 32;                 // loads in flight
+        float4 *held = reinterpret_cast<float4 *>(scores_);
+        const uint32_t segment = kFactors / here.rows / 32 * 32 > 0 ? kFactors / here.rows / 32 * 32 : 16;
+        const uint32_t units = here.rows * DIM;
+        const uint32_t step = bounds_.rows * (DIM + 2);
+        const float *from = partial(first);
+        for (uint32_t unit = threadIdx.x; unit < kTileRows * DIM; unit += Place::kThreads) { // all threads, for the barriers
+            const bool mine = unit < units;
+            if (unit - threadIdx.x >= units) {
+                break;
             }
+            const uint32_t at = mine ? unit : 0;
+            const uint32_t row = at / DIM;
+            float o = 0.0f, sum = 0.0f;
+            for (uint32_t begin = 0; begin < here.extent.blocks; begin += segment) {
+                const uint32_t end = min(begin + segment, here.extent.blocks);
+                __syncthreads();
+                for (uint32_t r = warp_; r < here.rows; r += Place::kWarps) {
+                    prepare(held + r * segment, from, step, r, begin, end);
+                }
+                __syncthreads();
+                for (uint32_t block = begin; block < end; block += kTogether) {
+                    float outputs[kTogether];
+#pragma unroll
+                    for (uint32_t j = 0; j < kTogether; ++j) { // no conditions, so that all are under way before the first is used
+                        outputs[j] = __ldcg(from + uint64_t{min(block + j, end - 1)} * step + at);
+                    }
+#pragma unroll
+                    for (uint32_t j = 0; j < kTogether; ++j) {
+                        if (block + j >= end) {
+                            break;
+                        }
+                        const float4 f = held[row * segment + block + j - begin];
+                        o = merged(outputs[j], f.y, o, f.x);
+                        sum = __fmaf_rn(f.z, f.y, __fmul_rn(sum, f.x));
+                    }
+                }
+            }
+            if (mine) {
+                const uint32_t in_sequence = here.row + row;
+                shape_.out.put(static_cast<uint32_t>(here.sequence.start) + in_sequence / shape_.group,
+                               (here.head * shape_.group + in_sequence % shape_.group) * DIM + unit % DIM, finished(o, sum));
+            }
+        }
+        __syncthreads(); // before there are scores again
+    }
+
+    // What older outputs and the new ones are multiplied by, and the sum, of key blocks begin .. end of a row, by one warp.
+    __device__ void prepare(float4 *to, const float *from, uint32_t step, uint32_t row, uint32_t begin, uint32_t end) const {
+        const uint64_t at = bounds_.rows * DIM + 2 * row;
+        float maximum = -INFINITY; // of what is before
+        for (uint32_t block = lane_; block < begin; block += 32) {
+            maximum = fmaxf(maximum, __ldcg(from + uint64_t{block} * step + at));
+        }
+#pragma unroll
+        for (uint32_t k = 16; k > 0; k /= 2) {
+            maximum = fmaxf(maximum, __shfl_xor_sync(0xFFFFFFFFu, maximum, k));
+        }
+        for (uint32_t base = begin; base < end; base += 32) {
+            const uint32_t block = base + lane_;
+            float2 own = make_float2(-INFINITY, 0.0f);
+            if (block < end) {
+                own = __ldcg(reinterpret_cast<const float2 *>(from + uint64_t{block} * step + at));
+            }
+            float top = own.x;
+#pragma unroll
+            for (uint32_t k = 1; k < 32; k *= 2) {
+                const float other = __shfl_up_sync(0xFFFFFFFFu, top, k);
+                top = lane_ >= k ? fmaxf(top, other) : top;
+            }
+            const float older = __shfl_up_sync(0xFFFFFFFFu, top, 1);
             Running running;
-            float2 o = make_float2(0.0f, 0.0f);
-#pragma unroll 1
-            for (int32_t block = begin; block < end; block += kTogether) {
-                float2 factors[kTogether], outputs[kTogether];
-#pragma unroll
-                for (int j = 0; j < kTogether; ++j) {
-                    if (block + j < end) {
-                        const Partial from = in_scratch(origin + static_cast<uint32_t>(block + j));
-                        factors[j] = __ldcg(from.factors + row);
-                        outputs[j] = __ldcg(reinterpret_cast<const float2 *>(from.outputs + row * DIM) + pair_of(i));
-                    }
-                }
-#pragma unroll
-                for (int j = 0; j < kTogether; ++j) {
-                    if (block + j < end) {
-                        merge(running, o, factors[j], outputs[j]);
-                    }
-                }
+            running.maximum = lane_ == 0 ? maximum : fmaxf(maximum, older);
+            float old_factor, new_factor;
+            running.merge(own.x, own.y, old_factor, new_factor);
+            if (block < end) {
+                to[block - begin] = make_float4(old_factor, new_factor, own.y, 0.0f);
             }
-            put(here, tile, i, o, running.sum);
+            maximum = fmaxf(maximum, __shfl_sync(0xFFFFFFFFu, top, 31));
         }
     }
 
     // Rows past the last query.
     __device__ void clear_padding() const {
         for (uint32_t row = static_cast<uint32_t>(shape_.query_starts[sequences_]) + blockIdx.x; row < shape_.n; row += gridDim.x) {
-            for (uint32_t i = threadIdx.x; i < shape_.out.width / 2; i += kThreads) {
+            for (uint32_t i = threadIdx.x; i < shape_.out.width / 2; i += Place::kThreads) {
                 shape_.out.put2(row, 2 * i, 0.0f, 0.0f);
             }
         }
@@ -540,54 +572,40 @@ private:
 
     const AttentionShape &shape_;
     const Plan &plan_;
-    char *memory_;
     uint32_t ring_;
+    float *scores_;
     uint32_t warp_, lane_;
     uint32_t sequences_;
     Bounds bounds_;
     bool cut_;
-    Walk ahead_; // of the tile that is fetched next
-    bool ahead_values_;
-    uint32_t slot_ = 0; // of the tile that is used next
-    uint32_t q_[DIM / 16][4];
-    Running running_[kUnits]; // of a work that lies in this thread block
-    float2 o_[kUnits];
+    Walk ahead_;        // of the item that is fetched next
+    int32_t blocks_[4]; // its cache blocks
+    Running running_[2]; // of a work that lies in this thread block
+    float o_[2][4];
 };
 
-template <int DIM, int SLOTS>
-__global__ void __launch_bounds__(kThreads, 1)
+template <int DIM>
+__global__ void __launch_bounds__(Memory<DIM>::kThreads, 2)
     attention_decode(const __grid_constant__ AttentionShape shape, const __grid_constant__ Plan plan) {
     extern __shared__ __align__(kAlign) char memory[];
-    Decode<DIM, SLOTS>(shape, plan, memory).run();
+    Decode<DIM>(shape, plan, memory).run();
 }
 
-template <int DIM, int SLOTS> void run(const Context &context, const AttentionShape &shape, const Plan &plan, uint32_t blocks) {
-    constexpr uint32_t kBytes = Memory<DIM, SLOTS>::kBytes;
-    check(cudaFuncSetAttribute(attention_decode<DIM, SLOTS>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes), "shared memory of attention");
-    launch(context, "attention", attention_decode<DIM, SLOTS>, dim3(blocks), dim3(kThreads), kBytes, shape, plan);
+template <int DIM> void run(const Context &context, const AttentionShape &shape, const Plan &plan, uint32_t blocks) {
+    constexpr uint32_t kBytes = Memory<DIM>::kBytes;
+    check(cudaFuncSetAttribute(attention_decode<DIM>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes), "shared memory of attention");
+    launch(context, "attention", attention_decode<DIM>, dim3(blocks), dim3(Memory<DIM>::kThreads), kBytes, shape, plan);
 }
 
 } // namespace
 
 void launch_attention_decode(const Context &context, const AttentionShape &shape, bool all) {
-    const uint32_t rows = shape.n == 1 && shape.group < kTileRows ? shape.group : kTileRows;
-    const Plan plan = {reinterpret_cast<float *>(context.scratch), context.scratch_bytes / 4, rows, context.counters, all};
-    uint64_t blocks = static_cast<uint32_t>(context.multiprocessors);
-    if (shape.n == 1) { // no more than there can be items
-        const uint64_t spans = ceil_div(shape.max_blocks, kSpan / cpu::kBlock) + 1;
-        const uint64_t most = spans * shape.cache.kv_heads * ceil_div(shape.group, kTileRows);
-        blocks = most < blocks ? most : blocks;
-    }
-    int limit = 0;
-    check(cudaDeviceGetAttribute(&limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, context.device), "shared memory of a block");
-    // For few tokens the next kernel's blocks had better find room beside these; for many, more tiles in flight.
-    const auto deep = [&](uint32_t bytes) { return shape.n > 8 && static_cast<int>(bytes) + 256 <= limit; };
-    const uint32_t grid = static_cast<uint32_t>(blocks);
-    if (shape.cache.head_dim == 128) {
-        (deep(Memory<128, 3>::kBytes) ? run<128, 3> : run<128, 2>)(context, shape, plan, grid);
-    } else {
-        (deep(Memory<64, 4>::kBytes) ? run<64, 4> : run<64, 2>)(context, shape, plan, grid);
-    }
+    const Plan plan = {reinterpret_cast<float *>(context.scratch), context.scratch_bytes / 4, context.counters, all};
+    uint64_t blocks = uint64_t{2} * static_cast<uint32_t>(context.multiprocessors);
+    const uint64_t works = uint64_t{shape.n} * shape.cache.kv_heads * ceil_div(shape.group, kTileRows); // never more
+    const uint64_t items = works * (ceil_div(shape.max_blocks, kKeys / cpu::kBlock) + 1);
+    blocks = items < blocks ? items : blocks;
+    (shape.cache.head_dim == 128 ? run<128> : run<64>)(context, shape, plan, static_cast<uint32_t>(blocks));
 }
 
 } // namespace intarsia::cuda

@@ -111,34 +111,36 @@ __device__ inline void mask(Scores &s, const Visible &visible, uint32_t lane) {
     }
 }
 
-// Scores to probabilities; `factor` = scale log2 e > 0.
-__device__ inline void softmax(Scores &s, float factor, Probabilities &out) {
+// Scores to probabilities of rows g, or g + 8; `factor` = scale log2 e > 0.
+template <int HALF> __device__ inline void softmax_half(Scores &s, float factor, Probabilities &out) {
+    float top = -INFINITY;
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-        float top = -INFINITY;
-#pragma unroll
-        for (int j = 0; j < 8; ++j) {
-            top = fmaxf(top, fmaxf(s[j][2 * half], s[j][2 * half + 1]));
-        }
-        top = fmaxf(top, __shfl_xor_sync(0xFFFFFFFFu, top, 1));
-        top = fmaxf(top, __shfl_xor_sync(0xFFFFFFFFu, top, 2));
-        top = __fmul_rn(top, factor);
-        const float reference = finite_or_zero(top);
-        float sum = 0.0f;
-#pragma unroll
-        for (int j = 0; j < 8; ++j) {
-#pragma unroll
-            for (int i = 2 * half; i < 2 * half + 2; ++i) {
-                s[j][i] = exp2_fast(__fmaf_rn(s[j][i], factor, -reference));
-                sum = __fadd_rn(sum, s[j][i]);
-            }
-            out.p[j / 2][j % 2 * 2 + half] = pack_bf16(s[j][2 * half], s[j][2 * half + 1]);
-        }
-        sum = __fadd_rn(sum, __shfl_xor_sync(0xFFFFFFFFu, sum, 1));
-        sum = __fadd_rn(sum, __shfl_xor_sync(0xFFFFFFFFu, sum, 2));
-        out.maximum[half] = top;
-        out.sum[half] = sum;
+    for (int j = 0; j < 8; ++j) {
+        top = fmaxf(top, fmaxf(s[j][2 * HALF], s[j][2 * HALF + 1]));
     }
+    top = fmaxf(top, __shfl_xor_sync(0xFFFFFFFFu, top, 1));
+    top = fmaxf(top, __shfl_xor_sync(0xFFFFFFFFu, top, 2));
+    top = __fmul_rn(top, factor);
+    const float reference = finite_or_zero(top);
+    float sum = 0.0f;
+#pragma unroll
+    for (int j = 0; j < 8; ++j) {
+#pragma unroll
+        for (int i = 2 * HALF; i < 2 * HALF + 2; ++i) {
+            s[j][i] = exp2_fast(__fmaf_rn(s[j][i], factor, -reference));
+            sum = __fadd_rn(sum, s[j][i]);
+        }
+        out.p[j / 2][j % 2 * 2 + HALF] = pack_bf16(s[j][2 * HALF], s[j][2 * HALF + 1]);
+    }
+    sum = __fadd_rn(sum, __shfl_xor_sync(0xFFFFFFFFu, sum, 1));
+    sum = __fadd_rn(sum, __shfl_xor_sync(0xFFFFFFFFu, sum, 2));
+    out.maximum[HALF] = top;
+    out.sum[HALF] = sum;
+}
+
+__device__ inline void softmax(Scores &s, float factor, Probabilities &out) {
+    softmax_half<0>(s, factor, out);
+    softmax_half<1>(s, factor, out);
 }
 
 // o = p V for elements 16 pair .. 16 pair + 16 of M tiles: two tiles of 16 x 8 each.

@@ -15,8 +15,13 @@ struct Grid {
 
     __device__ bool find(uint32_t &row, uint32_t &unit) const {
         const uint64_t at = uint64_t{blockIdx.x} * kThreads + threadIdx.x;
-        row = static_cast<uint32_t>(at / units);
-        unit = static_cast<uint32_t>(at % units);
+        if (at >> 32 == 0) { // the short division
+            row = static_cast<uint32_t>(at) / units;
+            unit = static_cast<uint32_t>(at) - row * units;
+        } else {
+            row = static_cast<uint32_t>(at / units);
+            unit = static_cast<uint32_t>(at % units);
+        }
         return at < uint64_t{n} * units;
     }
 };

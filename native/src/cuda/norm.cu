@@ -57,6 +57,37 @@ __global__ void __launch_bounds__(kMany)
     }
 }
 
+// One group by a warp of many: for rows enough to fill the device.
+constexpr uint32_t kWarpWide = 2048, kRowsOfBlock = 4;
+
+__global__ void __launch_bounds__(kRowsOfBlock * 32)
+    norm_rows(const float *x, const float *weight, Rows out, uint64_t units, uint32_t groups, uint32_t group, float eps) {
+    extern __shared__ __align__(16) float held_rows[];
+    wait_for_earlier();
+    let_next_start();
+    const uint64_t unit = uint64_t{blockIdx.x} * kRowsOfBlock + threadIdx.x / 32;
+    if (unit >= units) {
+        return;
+    }
+    const uint32_t lane = threadIdx.x % 32;
+    float *held = held_rows + threadIdx.x / 32 * group;
+    const uint32_t row = static_cast<uint32_t>(unit / groups);
+    const uint32_t start = static_cast<uint32_t>(unit % groups) * group;
+    const float4 *from = reinterpret_cast<const float4 *>(x + uint64_t{row} * out.width + start);
+#pragma unroll 8
+    for (uint32_t i = lane; i < group / 4; i += 32) {
+        reinterpret_cast<float4 *>(held)[i] = __ldcs(from + i);
+    }
+    __syncwarp();
+    const float inverse = inverse_rms16(held, group, eps, lane % 16); // both halves of the warp do the same
+#pragma unroll 8
+    for (uint32_t i = lane; i < group / 4; i += 32) {
+        const float4 v = reinterpret_cast<const float4 *>(held)[i];
+        const float4 w = reinterpret_cast<const float4 *>(weight)[i];
+        out.put4(row, start + 4 * i, make_float4(normed(v.x, inverse, w.x), normed(v.y, inverse, w.y), normed(v.z, inverse, w.z), normed(v.w, inverse, w.w)));
+    }
+}
+
 } // namespace
 
 void launch(const Context &context, const cpu::NormArgs &args) {
@@ -66,6 +97,12 @@ void launch(const Context &context, const cpu::NormArgs &args) {
     const uint32_t groups = args.width / args.group;
     const uint64_t units = uint64_t{args.n} * groups;
     const Rows out = rows_of(args.out, args.width, args.out_storage);
+    if (args.group >= 256 && args.group <= kWarpWide && args.group % 4 == 0 && units >= uint64_t{4} * static_cast<uint32_t>(context.multiprocessors) &&
+        aligned(args.x, 16) && aligned(args.weight, 16) && aligned(args.out, 16)) {
+        launch(context, "norm", norm_rows, dim3(ceil_div(units, kRowsOfBlock)), dim3(kRowsOfBlock * 32), kRowsOfBlock * args.group * sizeof(float), args.x,
+               args.weight, out, units, groups, args.group, args.eps);
+        return;
+    }
     if (args.group >= 256 && args.group <= kWide) {
         launch(context, "norm", norm_wide, dim3(static_cast<uint32_t>(units)), dim3(kMany), args.group * sizeof(float), args.x, args.weight, out,
                groups, args.group, args.eps);

@@ -1,4 +1,4 @@
-// The sum of an RMS norm over 16 threads that lie together in a warp: one definition for the kernel of its own and for the prologue of linear ops.
+// The sum of an RMS norm: one definition for the kernel of its own, for heads and for the prologue of linear ops.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +31,27 @@ __device__ inline float inverse_rms16(const float *x, uint32_t count, float eps,
 #pragma unroll
     for (uint32_t step = 8; step > 0; step /= 2) squares = __fadd_rn(squares, __shfl_xor_sync(0xFFFFFFFFu, squares, step));
     return __fdiv_rn(1.0f, __fsqrt_rn(__fadd_rn(__fdiv_rn(squares, static_cast<float>(count)), eps)));
+}
+
+// The same of a group of 16 * FOURS elements by 4 threads that lie together, thread c of which has elements 16 j + 4 c .. 16 j + 4 c + 4 as x[j].
+template <uint32_t FOURS> __device__ inline float inverse_rms4(const float4 (&x)[FOURS], float eps) {
+    float4 s = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+#pragma unroll
+    for (uint32_t j = 0; j < FOURS; j++) {
+        s.x = __fmaf_rn(x[j].x, x[j].x, s.x);
+        s.y = __fmaf_rn(x[j].y, x[j].y, s.y);
+        s.z = __fmaf_rn(x[j].z, x[j].z, s.z);
+        s.w = __fmaf_rn(x[j].w, x[j].w, s.w);
+    }
+#pragma unroll
+    for (uint32_t step = 2; step > 0; step /= 2) { // lanes (l, l + 8), then (l, l + 4)
+        s.x = __fadd_rn(s.x, __shfl_xor_sync(0xFFFFFFFFu, s.x, step));
+        s.y = __fadd_rn(s.y, __shfl_xor_sync(0xFFFFFFFFu, s.y, step));
+        s.z = __fadd_rn(s.z, __shfl_xor_sync(0xFFFFFFFFu, s.z, step));
+        s.w = __fadd_rn(s.w, __shfl_xor_sync(0xFFFFFFFFu, s.w, step));
+    }
+    const float squares = __fadd_rn(__fadd_rn(s.x, s.z), __fadd_rn(s.y, s.w));
+    return __fdiv_rn(1.0f, __fsqrt_rn(__fadd_rn(__fdiv_rn(squares, static_cast<float>(16 * FOURS)), eps)));
 }
 
 // One element of the result.

@@ -1,4 +1,5 @@
-// q, k and v made ready for attention: norm over the head, rotation by the position, then to a matrix or into the cache. 16 threads a head.
+// q, k and v made ready for attention: norm over the head, rotation by the position, then to a matrix or into the cache. Heads of 64 or 128 by 4 threads that
+// hold them in registers, others by 16.
 //
 // The next kernel may start only once all before this one are done: what attention reads before its wait_for_earlier() (attention.h) rests on it.
 #include "cuda/kernels.h"
@@ -120,12 +121,102 @@ __global__ void __launch_bounds__(kMany) qkv(const __grid_constant__ cpu::QkvArg
     head(unit, dim, eps, threadIdx.x % 16);
 }
 
+__device__ float4 load4(const float *from) { return *reinterpret_cast<const float4 *>(from); }
+
+template <uint32_t FOURS>
+__global__ void __launch_bounds__(kMany) qkv_held(const __grid_constant__ cpu::QkvArgs args, uint32_t q_heads, uint32_t k_heads, uint32_t v_heads) {
+    constexpr uint32_t kDim = FOURS * 16;
+    const uint32_t heads = q_heads + k_heads + v_heads;
+    const uint32_t units = args.n * heads;
+    const uint32_t at = (blockIdx.x * blockDim.x + threadIdx.x) / 4;
+    const uint32_t mine = at < units ? at : units - 1;
+    const uint32_t row = mine / heads;
+    const uint32_t h = mine - row * heads;
+    const uint32_t first = threadIdx.x % 4 * 4; // element; 16 j on
+    const bool is_v = h >= q_heads + k_heads;
+    const cpu::HeadsArgs &part = h < q_heads ? args.q : args.k;
+    const uint32_t in_part = h < q_heads ? h : is_v ? h - q_heads - k_heads : h - q_heads;
+    const uint32_t part_heads = is_v ? v_heads : part.heads;
+    const float *weight = is_v ? nullptr : part.norm_weight;
+    const float *table = is_v ? nullptr : part.table;
+    const float *from = (is_v ? args.v : part.x) + (uint64_t{row} * part_heads + in_part) * kDim + first;
+    wait_for_earlier();
+    let_next_start();
+    float4 x[FOURS];
+#pragma unroll
+    for (uint32_t j = 0; j < FOURS; ++j) {
+        x[j] = load4(from + 16 * j);
+    }
+    void *out = is_v ? nullptr : part.out;
+    bool narrow = !is_v && part.out_storage == cpu::Storage::BF16;
+    if (out) {
+        out = element(out, (uint64_t{row} * part_heads + in_part) * kDim + first, narrow);
+    } else {
+        narrow = args.cache.storage == cpu::Storage::BF16;
+        void *slot = in_cache(is_v ? args.cache.values : args.cache.keys, args.cache, args.slots ? args.slots[row] : -1, in_part);
+        out = slot ? element(slot, first, narrow) : nullptr;
+    }
+    const float inverse = inverse_rms4(x, is_v ? 1.0f : part.eps); // unused without a weight, but all come here together
+    if (weight) {
+#pragma unroll
+        for (uint32_t j = 0; j < FOURS; ++j) {
+            const float4 w = load4(weight + first + 16 * j);
+            x[j] = make_float4(normed(x[j].x, inverse, w.x), normed(x[j].y, inverse, w.y), normed(x[j].z, inverse, w.z), normed(x[j].w, inverse, w.w));
+        }
+    }
+    if (table) {
+        table += uint64_t{row} * kDim + first;
+        const auto rotate = [](float &a, float &b, float cosine, float sine) {
+            const float other = __fmaf_rn(b, cosine, __fmul_rn(a, sine));
+            a = __fmaf_rn(a, cosine, -__fmul_rn(b, sine));
+            b = other;
+        };
+#pragma unroll
+        for (uint32_t j = 0; j < FOURS / 2; ++j) {
+            const float4 c = load4(table + 16 * j);
+            const float4 s = load4(table + kDim / 2 + 16 * j);
+            float4 &a = x[j], &b = x[j + FOURS / 2];
+            rotate(a.x, b.x, c.x, s.x);
+            rotate(a.y, b.y, c.y, s.y);
+            rotate(a.z, b.z, c.z, s.z);
+            rotate(a.w, b.w, c.w, s.w);
+        }
+    }
+    if (!out || at >= units) {
+        return;
+    }
+#pragma unroll
+    for (uint32_t j = 0; j < FOURS; ++j) {
+        if (narrow) {
+            static_cast<uint2 *>(out)[4 * j] = make_uint2(pack_bf16(x[j].x, x[j].y), pack_bf16(x[j].z, x[j].w));
+        } else {
+            static_cast<float4 *>(out)[4 * j] = x[j];
+        }
+    }
+}
+
+// Whether all heads are of `dim` and everything lies at multiples of 16 bytes.
+bool can_hold(const cpu::QkvArgs &args, uint32_t dim) {
+    const auto fits = [&](const cpu::HeadsArgs &part) {
+        return !part.x || (part.head_dim == dim && aligned(part.x, 16) && aligned(part.norm_weight, 16) && aligned(part.table, 16) && aligned(part.out, 16));
+    };
+    return args.cache.head_dim == dim && fits(args.q) && fits(args.k) && aligned(args.v, 16) && aligned(args.cache.keys, 16) &&
+           aligned(args.cache.values, 16);
+}
+
 } // namespace
 
 void launch(const Context &context, const cpu::QkvArgs &args) {
     const uint32_t q_heads = args.q.x ? args.q.heads : 0;
     const uint32_t k_heads = args.k.x ? args.k.heads : 0;
     const uint32_t v_heads = args.v ? args.cache.kv_heads : 0;
+    const uint64_t units = uint64_t{args.n} * (q_heads + k_heads + v_heads);
+    if (units != 0 && units < uint64_t{1} << 28 && (can_hold(args, 128) || can_hold(args, 64))) {
+        const uint32_t threads = units * 4 <= uint64_t{kFew} * context.multiprocessors ? kFew : kMany / 2;
+        launch(context, "qkv", args.cache.head_dim == 128 ? qkv_held<8> : qkv_held<4>, dim3(ceil_div(units * 4, threads)), dim3(threads), 0, args,
+               q_heads, k_heads, v_heads);
+        return;
+    }
     const uint64_t threads_needed = uint64_t{args.n} * (q_heads + k_heads + v_heads) * 16;
     if (threads_needed == 0) {
         return;
