@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <functional>
 #include <memory>
@@ -174,6 +175,12 @@ inline bool same_bits(const std::vector<float> &a, const std::vector<float> &b) 
     return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * 4) == 0);
 }
 
+inline std::string exactly(float value) {
+    char text[32];
+    std::snprintf(text, sizeof(text), "%a", static_cast<double>(value));
+    return text;
+}
+
 // Says where two results differ first.
 inline std::string difference(const std::vector<float> &a, const std::vector<float> &b, size_t width) {
     if (a.size() != b.size()) {
@@ -183,7 +190,7 @@ inline std::string difference(const std::vector<float> &a, const std::vector<flo
     std::string first;
     for (size_t i = 0; i < a.size(); ++i) {
         if (std::memcmp(&a[i], &b[i], 4) != 0 && count++ == 0) {
-            first = "row " + std::to_string(i / width) + " element " + std::to_string(i % width) + ": " + std::to_string(a[i]) + " and " + std::to_string(b[i]);
+            first = "row " + std::to_string(i / width) + " element " + std::to_string(i % width) + ": " + exactly(a[i]) + " and " + exactly(b[i]);
         }
     }
     return std::to_string(count) + " of " + std::to_string(a.size()) + " differ, first " + first;

@@ -46,7 +46,7 @@ void launch(const Context &context, const cpu::AttentionArgs &args) {
     }
     const bool all = args.n <= kFewTokens;
     if (!all) {
-        launch_attention_prefill(context, shape);
+        (can_launch_attention_hopper(context, shape) ? launch_attention_hopper : launch_attention_prefill)(context, shape);
     }
     launch_attention_decode(context, shape, all);
 }

@@ -35,6 +35,8 @@ constexpr uint32_t kTileRows = 16;
 constexpr uint32_t kFewTokens = 64;
 void launch_attention_decode(const Context &context, const AttentionShape &shape, bool all);
 void launch_attention_prefill(const Context &context, const AttentionShape &shape);
+bool can_launch_attention_hopper(const Context &context, const AttentionShape &shape); // prefill where there is wgmma
+void launch_attention_hopper(const Context &context, const AttentionShape &shape);
 void launch_attention_any(const Context &context, const AttentionShape &shape, cpu::Storage q_storage);
 
 #if defined(__CUDACC__)

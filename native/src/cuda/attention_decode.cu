@@ -12,17 +12,17 @@
 namespace intarsia::cuda {
 namespace {
 
-constexpr uint32_t kStages = 3; // of the ring
+constexpr uint32_t kStages = 2; // of the ring
+constexpr uint32_t kBlocks = 3; // thread blocks of a multiprocessor: while one computes the others' key blocks are on their way
+constexpr uint32_t kWarps = 4;
+constexpr uint32_t kThreads = kWarps * 32;
 constexpr uint32_t kUncut = 4;  // key blocks of a work that is rather not merged through device memory
 
 template <int DIM> struct Memory {
-    static constexpr uint32_t kWarps = DIM / 16;
-    static constexpr uint32_t kThreads = kWarps * 32;
     static constexpr uint32_t kStage = 2 * Layout<DIM>::kBytes; // keys, then values
     static constexpr uint32_t kQueries = kTileRows * DIM * 2;   // of a work
-    static constexpr uint32_t kScoreStep = kKeys + 8;           // floats: rows of a quarter warp lie in different banks
-    static constexpr uint32_t kScores = kTileRows * kScoreStep * 4;
-    static constexpr uint32_t kBytes = kStages * (kStage + kQueries) + kScores;
+    static constexpr uint32_t kWarpKeys = Layout<DIM>::kBytes / kWarps; // of the keys whose scores a warp computes, and then keeps in their place
+    static constexpr uint32_t kBytes = kStages * (kStage + kQueries);
 };
 
 struct Plan {
@@ -180,12 +180,11 @@ struct Walk {
 template <int DIM> class Decode {
 public:
     __device__ Decode(const AttentionShape &shape, const Plan &plan, char *memory)
-        : shape_(shape), plan_(plan), ring_(shared_address(memory)), scores_(reinterpret_cast<float *>(memory + Place::kBytes - Place::kScores)),
-          warp_(threadIdx.x / 32), lane_(threadIdx.x % 32) {}
+        : shape_(shape), plan_(plan), memory_(memory), ring_(shared_address(memory)), warp_(threadIdx.x / 32), lane_(threadIdx.x % 32) {}
 
     __device__ void run() {
         sequences_ = *shape_.sequences;
-        bounds_ = deal<Place::kThreads>(shape_, plan_.all, sequences_);
+        bounds_ = deal<kThreads>(shape_, plan_.all, sequences_);
         // Without room for all partial results no work is cut.
         cut_ = bounds_.total * bounds_.rows * (DIM + 2) <= plan_.partial_room;
         Walk here = {};
@@ -211,7 +210,10 @@ public:
             commit_copies();
             const uint64_t first = here.item - here.block;
             const bool whole = !cut_ || (first >= bounds_.begin && first + here.extent.blocks <= bounds_.end);
-            attend(here, ring_ + stage * Place::kStage, whole, done == 0);
+            if (done == 0) {
+                load_queries(here);
+            }
+            attend(here, stage, whole, done == 0);
             ++done;
             const bool last_block = here.block + 1 == here.extent.blocks;
             if (whole) {
@@ -219,7 +221,7 @@ public:
                     write(here);
                 }
             } else if (last_block || here.item + 1 == bounds_.end) {
-                hand_in(here, first, done);
+                hand_in(here, stage, first, done);
             }
             done = last_block ? 0 : done;
             here.next(shape_, plan_.all, sequences_);
@@ -230,6 +232,7 @@ public:
 
 private:
     using Place = Memory<DIM>;
+    static constexpr uint32_t kPairs = DIM / 16 / kWarps; // of tiles of 8 elements, of a warp
     enum class Positions { ALL, OLD, NEW }; // OLD: those before this step, and what nobody sees; NEW: those of this step, and the queries
 
     __device__ bool more(const Walk &walk) const { return walk.item < bounds_.end || (!cut_ && walk.block != 0 && walk.item < bounds_.total); }
@@ -278,33 +281,39 @@ private:
         if (!more(ahead_)) {
             return;
         }
-        constexpr uint32_t kChunks = Layout<DIM>::kChunks;
+        constexpr int kChunks = Layout<DIM>::kChunks;
         const uint32_t chunk = threadIdx.x % kChunks;
-        const uint32_t row = threadIdx.x / kChunks; // of 16
+        constexpr int kTogether = static_cast<int>(kThreads) / kChunks; // 8 or 16 rows
+        const uint32_t row = threadIdx.x / kChunks;
         const int32_t position = ahead_.start() + static_cast<int32_t>(row);
         if (WHICH != Positions::NEW || ahead_.start() + kKeys > ahead_.sequence.before) {
             const uint32_t to = ring_ + stage * Place::kStage + Layout<DIM>::at(row, chunk);
-            const char *keys = static_cast<const char *>(shape_.cache.keys);
-            const char *values = static_cast<const char *>(shape_.cache.values);
+            const uint64_t in_block = row * (DIM * 2) + chunk * 16;
+            const char *keys = static_cast<const char *>(shape_.cache.keys) + in_block;
+            const char *values = static_cast<const char *>(shape_.cache.values) + in_block;
 #pragma unroll
-            for (int k = 0; k < 4; ++k) {
-                const int32_t at = position + 16 * k;
+            for (int i = 0; i < kKeys; i += kTogether) {
+                const int32_t at = position + i;
                 const bool visible = at >= ahead_.lo && at < ahead_.hi;
                 const bool is_new = visible && at >= ahead_.sequence.before;
                 if (WHICH == Positions::ALL || is_new == (WHICH == Positions::NEW)) {
-                    const uint64_t block = uint64_t{static_cast<uint32_t>(blocks_[k])} * shape_.cache.kv_heads + ahead_.head;
-                    const uint64_t from = visible ? block * (16 * DIM * 2) + row * (DIM * 2) + chunk * 16 : 0;
-                    copy_async(to + k * (16 * DIM * 2), keys + from, visible);
-                    copy_async(to + Layout<DIM>::kBytes + k * (16 * DIM * 2), values + from, visible);
+                    const uint64_t block = uint64_t{static_cast<uint32_t>(blocks_[i / 16])} * shape_.cache.kv_heads + ahead_.head;
+                    const uint64_t from = visible ? block * (16 * DIM * 2) + i % 16 * (DIM * 2) : 0;
+                    copy_async(to + i * (DIM * 2), keys + from, visible);
+                    copy_async(to + Layout<DIM>::kBytes + i * (DIM * 2), values + from, visible);
                 }
             }
         }
         if (WHICH != Positions::OLD && (ahead_.block == 0 || ahead_.item == bounds_.begin)) {
-            const bool there = row < ahead_.rows;
-            const uint32_t in_sequence = there ? ahead_.row + row : ahead_.row;
-            const uint64_t at = uint64_t{static_cast<uint32_t>(ahead_.sequence.start) + in_sequence / shape_.group} * shape_.q_step +
-                                (ahead_.head * shape_.group + in_sequence % shape_.group) * DIM + chunk * 8;
-            copy_async(queries_of(ahead_) + Layout<DIM>::at(row, chunk), static_cast<const __nv_bfloat16 *>(shape_.q) + at, there);
+#pragma unroll
+            for (uint32_t r = row; r < kTileRows; r += kTogether) {
+                const bool there = r < ahead_.rows;
+                const uint32_t in_sequence = there ? ahead_.row + r : ahead_.row;
+                const uint32_t token = in_sequence / shape_.group;
+                const uint64_t at = uint64_t{static_cast<uint32_t>(ahead_.sequence.start) + token} * shape_.q_step +
+                                    (ahead_.head * shape_.group + (in_sequence - token * shape_.group)) * DIM + chunk * 8;
+                copy_async(queries_of(ahead_) + Layout<DIM>::at(r, chunk), static_cast<const __nv_bfloat16 *>(shape_.q) + at, there);
+            }
         }
         ahead_.next(shape_, plan_.all, sequences_);
         look_up();
@@ -312,40 +321,48 @@ private:
 
     __device__ uint32_t queries_of(const Walk &walk) const { return ring_ + kStages * Place::kStage + walk.works % kStages * Place::kQueries; }
 
-    // Scores of some of the keys to shared memory; all come back with those of all keys.
-    __device__ void score_block(const Walk &here, uint32_t keys, Scores &s) {
-        constexpr uint32_t kTiles = kKeys / 8 / Place::kWarps; // of 8 keys, of a warp
-        const bool upper = here.rows > 8;
+    __device__ void load_queries(const Walk &here) {
         const uint32_t queries = queries_of(here) + Layout<DIM>::at(lane_ & 15, lane_ >> 4);
-        const uint32_t first = keys + Layout<DIM>::at(warp_ * (8 * kTiles) + (lane_ & 7), lane_ >> 3); // chunks 0..3
-        float c[kTiles][4] = {};
+#pragma unroll
+        for (int step = 0; step < DIM / 16; ++step) {
+            load_matrices(q_[step], Layout<DIM>::on(queries, step, 0));
+        }
+    }
+
+    // Scores of 16 of the keys to where these were; all come back with those of all keys.
+    __device__ void score_block(const Walk &here, uint32_t stage, Scores &s) {
+        constexpr uint32_t kStep = 24; // floats between rows: those of a quarter warp lie in different banks
+        const bool upper = here.rows > 8;
+        const uint32_t keys = ring_ + stage * Place::kStage + warp_ * Place::kWarpKeys;
+        const uint32_t first = keys + Layout<DIM>::at(lane_ & 7, lane_ >> 3); // chunks 0..3
+        float c[2][4] = {};
 #pragma unroll
         for (int two = 0; two < DIM / 32; ++two) {
-            uint32_t a[2][4];
-            load_matrices(a[0], Layout<DIM>::on(queries, 2 * two, 0));
-            load_matrices(a[1], Layout<DIM>::on(queries, 2 * two + 1, 0));
 #pragma unroll
-            for (uint32_t j = 0; j < kTiles; ++j) {
+            for (uint32_t j = 0; j < 2; ++j) {
                 uint32_t b[4];
                 load_matrices(b, (first ^ two * 64) + j * (8 * DIM * 2));
-                multiply(c[j], a[0], b[0], b[1]);
-                multiply(c[j], a[1], b[2], b[3]);
+                multiply(c[j], q_[2 * two], b[0], b[1]);
+                multiply(c[j], q_[2 * two + 1], b[2], b[3]);
             }
         }
-        float *row = scores_ + lane_ / 4 * Place::kScoreStep + 2 * (lane_ % 4);
+        __syncwarp();
+        char *const scores = memory_ + stage * Place::kStage;
+        const uint32_t mine = (lane_ / 4 * kStep + 2 * (lane_ % 4)) * 4;
 #pragma unroll
-        for (uint32_t j = 0; j < kTiles; ++j) {
-            float *to = row + 8 * (warp_ * kTiles + j);
+        for (uint32_t j = 0; j < 2; ++j) {
+            char *const to = scores + warp_ * Place::kWarpKeys + mine + j * 32;
             *reinterpret_cast<float2 *>(to) = make_float2(c[j][0], c[j][1]);
             if (upper) {
-                *reinterpret_cast<float2 *>(to + 8 * Place::kScoreStep) = make_float2(c[j][2], c[j][3]);
+                *reinterpret_cast<float2 *>(to + 8 * kStep * 4) = make_float2(c[j][2], c[j][3]);
             }
         }
         __syncthreads();
 #pragma unroll
         for (int j = 0; j < 8; ++j) {
-            const float2 low = *reinterpret_cast<const float2 *>(row + 8 * j);
-            const float2 high = upper ? *reinterpret_cast<const float2 *>(row + 8 * j + 8 * Place::kScoreStep) : make_float2(0.0f, 0.0f);
+            const char *const from = scores + j / 2 * Place::kWarpKeys + mine + j % 2 * 32;
+            const float2 low = *reinterpret_cast<const float2 *>(from);
+            const float2 high = upper ? *reinterpret_cast<const float2 *>(from + 8 * kStep * 4) : make_float2(0.0f, 0.0f);
             s[j][0] = low.x;
             s[j][1] = low.y;
             s[j][2] = high.x;
@@ -384,21 +401,33 @@ private:
                 p[0].p[i][1] = p[0].p[i][3] = 0;
             }
         }
-        const uint32_t values = stage + Layout<DIM>::kBytes;
-        float block[1][2][4];
-        mix<DIM, 1>(block, p, values, warp_, lane_);
+        const uint32_t values = ring_ + stage * Place::kStage + Layout<DIM>::kBytes;
+        float block[kPairs][2][4];
+#pragma unroll
+        for (uint32_t k = 0; k < kPairs; ++k) {
+            float part[1][2][4];
+            mix<DIM, 1>(part, p, values, warp_ * kPairs + k, lane_);
+#pragma unroll
+            for (int i = 0; i < 8; ++i) {
+                block[k][i / 4][i % 4] = part[0][i / 4][i % 4];
+            }
+        }
         if (!full && here.sequence.count > 1) { // a single token sees what is not zeros
             bool odd = false;
 #pragma unroll
-            for (int i = 0; i < 4; ++i) {
-                odd = odd || isnan(block[0][0][i]) || isnan(block[0][1][i]);
+            for (uint32_t i = 0; i < 8 * kPairs; ++i) {
+                odd = odd || isnan(block[i / 8][i / 4 % 2][i % 4]);
             }
             if (__any_sync(0xFFFFFFFFu, odd)) {
-                mix_carefully<DIM>(block[0], p[0], values, warp_, visible, lane_);
+                const uint32_t values_of_lane = values + Layout<DIM>::at(lane_ & 15, lane_ >> 4);
+#pragma unroll
+                for (uint32_t k = 0; k < kPairs; ++k) {
+                    mix_carefully(block[k], p[0], visible, lane_, [&](int step) { return Layout<DIM>::on(values_of_lane, warp_ * kPairs + k, step); });
+                }
             }
         }
         if (!whole) {
-            keep(here, block[0], p[0]);
+            keep(here, block, p[0]);
             return;
         }
 #pragma unroll
@@ -409,10 +438,10 @@ private:
             float old_factor, new_factor;
             running_[half].merge(p[0].maximum[half], p[0].sum[half], old_factor, new_factor);
 #pragma unroll
-            for (int j = 0; j < 2; ++j) {
+            for (uint32_t j = 0; j < 2 * kPairs; ++j) {
 #pragma unroll
                 for (int i = 2 * half; i < 2 * half + 2; ++i) {
-                    o_[j][i] = merged(block[0][j][i], new_factor, fresh ? 0.0f : o_[j][i], old_factor);
+                    o_[j][i] = merged(block[j / 2][j % 2][i], new_factor, fresh ? 0.0f : o_[j][i], old_factor);
                 }
             }
         }
@@ -422,15 +451,16 @@ private:
     __device__ float *partial(uint64_t item) const { return plan_.partials + item * (bounds_.rows * (DIM + 2)); }
     __device__ float2 *factors(float *partial) const { return reinterpret_cast<float2 *>(partial + bounds_.rows * DIM); }
 
-    __device__ void keep(const Walk &here, const float (&o)[2][4], const Probabilities &p) const {
+    __device__ void keep(const Walk &here, const float (&o)[kPairs][2][4], const Probabilities &p) const {
         float *to = partial(here.item);
 #pragma unroll
         for (uint32_t half = 0; half < 2; ++half) {
             const uint32_t row = lane_ / 4 + 8 * half;
             if (row < here.rows) {
 #pragma unroll
-                for (uint32_t j = 0; j < 2; ++j) {
-                    *reinterpret_cast<float2 *>(to + row * DIM + 16 * warp_ + 8 * j + 2 * (lane_ % 4)) = make_float2(o[j][2 * half], o[j][2 * half + 1]);
+                for (uint32_t j = 0; j < 2 * kPairs; ++j) {
+                    const float *from = &o[j / 2][j % 2][2 * half];
+                    *reinterpret_cast<float2 *>(to + row * DIM + 16 * kPairs * warp_ + 8 * j + 2 * (lane_ % 4)) = make_float2(from[0], from[1]);
                 }
                 if (warp_ == 0 && lane_ % 4 == 0) {
                     factors(to)[row] = make_float2(p.maximum[half], p.sum[half]);
@@ -445,10 +475,10 @@ private:
             const uint32_t in_tile = lane_ / 4 + 8 * half;
             if (in_tile < here.rows) {
                 const uint32_t row = here.row + in_tile;
-                const uint32_t column = (here.head * shape_.group + row % shape_.group) * DIM + 16 * warp_ + 2 * (lane_ % 4);
+                const uint32_t column = (here.head * shape_.group + row % shape_.group) * DIM + 16 * kPairs * warp_ + 2 * (lane_ % 4);
                 const float sum = running_[half].sum;
 #pragma unroll
-                for (uint32_t j = 0; j < 2; ++j) {
+                for (uint32_t j = 0; j < 2 * kPairs; ++j) {
                     shape_.out.put2(static_cast<uint32_t>(here.sequence.start) + row / shape_.group, column + 8 * j,
                                     finished(o_[j][2 * half], sum), finished(o_[j][2 * half + 1], sum));
                 }
@@ -458,7 +488,7 @@ private:
 
     // `done` items of a cut work are in scratch; whoever completes it merges. A work is cut at the end of the thread block it begins in, so the counter is
     // that block's.
-    __device__ void hand_in(const Walk &here, uint64_t first, uint32_t done) {
+    __device__ void hand_in(const Walk &here, uint32_t stage, uint64_t first, uint32_t done) {
         __shared__ bool last;
         uint32_t *counter = plan_.counters + first / bounds_.each;
         __syncthreads();
@@ -472,20 +502,19 @@ private:
         }
         __syncthreads();
         if (last) {
-            merge(here, first);
+            merge(here, reinterpret_cast<float4 *>(memory_ + stage * Place::kStage), first);
         }
     }
 
-    // Factors first, all at once (the maximum so far is the same in any order), then the chains over them.
-    __device__ void merge(const Walk &here, uint64_t first) {
-        constexpr uint32_t kFactors = Place::kScores / 16; // of a segment: maxima's factors, and sum
-        constexpr uint32_t kTogether = 32;                 // loads in flight
-        float4 *held = reinterpret_cast<float4 *>(scores_);
-        const uint32_t segment = kFactors / here.rows / 32 * 32 > 0 ? kFactors / here.rows / 32 * 32 : 16;
+    // Factors first, all at once (the maximum so far is the same in any order), then the chains over them. `held` is the stage that was used last.
+    __device__ void merge(const Walk &here, float4 *held, uint64_t first) {
+        constexpr uint32_t kTogether = 16; // loads in flight
+        constexpr uint32_t kFactors = Place::kStage / sizeof(float4);
+        const uint32_t segment = kFactors / here.rows / kTogether * kTogether; // key blocks
         const uint32_t units = here.rows * DIM;
         const uint32_t step = bounds_.rows * (DIM + 2);
         const float *from = partial(first);
-        for (uint32_t unit = threadIdx.x; unit < kTileRows * DIM; unit += Place::kThreads) { // all threads, for the barriers
+        for (uint32_t unit = threadIdx.x; unit < kTileRows * DIM; unit += kThreads) { // all threads, for the barriers
             const bool mine = unit < units;
             if (unit - threadIdx.x >= units) {
                 break;
@@ -496,7 +525,7 @@ private:
             for (uint32_t begin = 0; begin < here.extent.blocks; begin += segment) {
                 const uint32_t end = min(begin + segment, here.extent.blocks);
                 __syncthreads();
-                for (uint32_t r = warp_; r < here.rows; r += Place::kWarps) {
+                for (uint32_t r = warp_; r < here.rows; r += kWarps) {
                     prepare(held + r * segment, from, step, r, begin, end);
                 }
                 __syncthreads();
@@ -508,11 +537,8 @@ private:
                     }
 #pragma unroll
                     for (uint32_t j = 0; j < kTogether; ++j) {
-                        if (block + j >= end) {
-                            break;
-                        }
                         const float4 f = held[row * segment + block + j - begin];
-                        o = merged(outputs[j], f.y, o, f.x);
+                        o = merged(block + j < end ? outputs[j] : 0.0f, f.y, o, f.x);
                         sum = __fmaf_rn(f.z, f.y, __fmul_rn(sum, f.x));
                     }
                 }
@@ -554,8 +580,8 @@ private:
             running.maximum = lane_ == 0 ? maximum : fmaxf(maximum, older);
             float old_factor, new_factor;
             running.merge(own.x, own.y, old_factor, new_factor);
-            if (block < end) {
-                to[block - begin] = make_float4(old_factor, new_factor, own.y, 0.0f);
+            if (block < (end + 15) / 16 * 16) { // what is too much is merged as nothing
+                to[block - begin] = block < end ? make_float4(old_factor, new_factor, own.y, 0.0f) : make_float4(1.0f, 0.0f, 0.0f, 0.0f);
             }
             maximum = fmaxf(maximum, __shfl_sync(0xFFFFFFFFu, top, 31));
         }
@@ -564,7 +590,7 @@ private:
     // Rows past the last query.
     __device__ void clear_padding() const {
         for (uint32_t row = static_cast<uint32_t>(shape_.query_starts[sequences_]) + blockIdx.x; row < shape_.n; row += gridDim.x) {
-            for (uint32_t i = threadIdx.x; i < shape_.out.width / 2; i += Place::kThreads) {
+            for (uint32_t i = threadIdx.x; i < shape_.out.width / 2; i += kThreads) {
                 shape_.out.put2(row, 2 * i, 0.0f, 0.0f);
             }
         }
@@ -572,8 +598,8 @@ private:
 
     const AttentionShape &shape_;
     const Plan &plan_;
+    char *memory_;
     uint32_t ring_;
-    float *scores_;
     uint32_t warp_, lane_;
     uint32_t sequences_;
     Bounds bounds_;
@@ -581,11 +607,12 @@ private:
     Walk ahead_;        // of the item that is fetched next
     int32_t blocks_[4]; // its cache blocks
     Running running_[2]; // of a work that lies in this thread block
-    float o_[2][4];
+    float o_[2 * kPairs][4];
+    uint32_t q_[DIM / 16][4];
 };
 
 template <int DIM>
-__global__ void __launch_bounds__(Memory<DIM>::kThreads, 2)
+__global__ void __launch_bounds__(kThreads, kBlocks)
     attention_decode(const __grid_constant__ AttentionShape shape, const __grid_constant__ Plan plan) {
     extern __shared__ __align__(kAlign) char memory[];
     Decode<DIM>(shape, plan, memory).run();
@@ -594,14 +621,14 @@ __global__ void __launch_bounds__(Memory<DIM>::kThreads, 2)
 template <int DIM> void run(const Context &context, const AttentionShape &shape, const Plan &plan, uint32_t blocks) {
     constexpr uint32_t kBytes = Memory<DIM>::kBytes;
     check(cudaFuncSetAttribute(attention_decode<DIM>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes), "shared memory of attention");
-    launch(context, "attention", attention_decode<DIM>, dim3(blocks), dim3(Memory<DIM>::kThreads), kBytes, shape, plan);
+    launch(context, "attention", attention_decode<DIM>, dim3(blocks), dim3(kThreads), kBytes, shape, plan);
 }
 
 } // namespace
 
 void launch_attention_decode(const Context &context, const AttentionShape &shape, bool all) {
     const Plan plan = {reinterpret_cast<float *>(context.scratch), context.scratch_bytes / 4, context.counters, all};
-    uint64_t blocks = uint64_t{2} * static_cast<uint32_t>(context.multiprocessors);
+    uint64_t blocks = uint64_t{kBlocks} * static_cast<uint32_t>(context.multiprocessors);
     const uint64_t works = uint64_t{shape.n} * shape.cache.kv_heads * ceil_div(shape.group, kTileRows); // never more
     const uint64_t items = works * (ceil_div(shape.max_blocks, kKeys / cpu::kBlock) + 1);
     blocks = items < blocks ? items : blocks;

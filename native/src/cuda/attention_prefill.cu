@@ -3,6 +3,7 @@
 // A thread block takes tiles of 128 rows (the query heads of one head of the cache for neighbouring tokens), 32 rows a warp, and goes through the key blocks in
 // rising order, the next one being copied to shared memory meanwhile. Tiles are taken from a ticket counter, the last tokens of a sequence first, for they
 // see the most keys.
+#include "cuda/attention_rows.h"
 #include "cuda/attention_tile.h"
 
 namespace intarsia::cuda {
@@ -13,70 +14,12 @@ constexpr uint32_t kThreads = kWarps * 32;
 constexpr int kTiles = 2; // of 16 rows, of a warp
 constexpr uint32_t kWarpRows = kTiles * kTileRows;
 constexpr uint32_t kRows = kWarps * kWarpRows;
-constexpr uint32_t kTicket = kCounters - 1, kFinished = kCounters - 2;
+static_assert(kRows == kPrefillRows);
 
 template <int DIM> struct Memory {
     static constexpr uint32_t kQueries = kRows * DIM * 2;
     static constexpr uint32_t kStage = 2 * Layout<DIM>::kBytes; // keys, then values
     static constexpr uint32_t kBytes = kQueries + 2 * kStage;
-};
-
-// One tile of rows of one head of the cache.
-struct Tile {
-    Sequence sequence;
-    uint32_t head;
-    uint32_t row;      // the first, of the sequence: token * group + head
-    uint32_t all_rows; // of the sequence
-    int32_t lo, hi;    // positions that some row sees
-};
-
-// Finds tiles by ticket; tickets only rise.
-class Finder {
-public:
-    __device__ bool find(const AttentionShape &shape, uint32_t sequences, uint32_t ticket, Tile &tile) {
-        const uint32_t lane = threadIdx.x % 32;
-        for (; base_ < sequences; base_ += 32) {
-            const uint32_t index = base_ + lane;
-            uint32_t items = 0;
-            if (index < sequences) {
-                const Sequence sequence(shape, index);
-                if (sequence.count > 0 && !is_decode(sequence.count, shape.group)) {
-                    items = (sequence.count * shape.group + kRows - 1) / kRows * shape.cache.kv_heads;
-                }
-            }
-            uint32_t until = items;
-#pragma unroll
-            for (uint32_t step = 1; step < 32; step *= 2) {
-                const uint32_t other = __shfl_up_sync(0xFFFFFFFFu, until, step);
-                until += lane >= step ? other : 0;
-            }
-            const uint32_t offset = ticket - before_;
-            const uint32_t beyond = __ballot_sync(0xFFFFFFFFu, until > offset);
-            if (beyond != 0) {
-                const uint32_t owner = __ffs(beyond) - 1;
-                const uint32_t in_sequence = offset - __shfl_sync(0xFFFFFFFFu, until - items, owner);
-                place(shape, base_ + owner, in_sequence, tile);
-                return true;
-            }
-            before_ += __shfl_sync(0xFFFFFFFFu, until, 31);
-        }
-        return false;
-    }
-
-private:
-    __device__ static void place(const AttentionShape &shape, uint32_t index, uint32_t item, Tile &tile) {
-        tile.sequence = Sequence(shape, index);
-        tile.all_rows = tile.sequence.count * shape.group;
-        const uint32_t tiles = (tile.all_rows + kRows - 1) / kRows;
-        tile.head = item % shape.cache.kv_heads;
-        tile.row = (tiles - 1 - item / shape.cache.kv_heads) * kRows;
-        const uint32_t end = tile.row + kRows < tile.all_rows ? tile.row + kRows : tile.all_rows;
-        tile.lo = first_visible(tile.sequence.before + static_cast<int32_t>(tile.row / shape.group), shape.window);
-        tile.hi = tile.sequence.before + static_cast<int32_t>((end - 1) / shape.group) + 1;
-    }
-
-    uint32_t base_ = 0;   // sequence
-    uint32_t before_ = 0; // tickets of the sequences before it
 };
 
 // Copies of a key block to shared memory by the whole thread block.
@@ -85,7 +28,7 @@ public:
     static constexpr int kChunks = Layout<DIM>::kChunks;
     static constexpr int kTogether = static_cast<int>(kThreads) / kChunks; // rows
 
-    __device__ Loader(const AttentionShape &shape, const Tile &tile) : tile_(tile) {
+    __device__ Loader(const AttentionShape &shape, const PrefillTile &tile) : tile_(tile) {
         const uint64_t head = uint64_t{tile.head} * (16 * DIM) + threadIdx.x / kChunks * DIM + threadIdx.x % kChunks * 8;
         keys_ = static_cast<const __nv_bfloat16 *>(shape.cache.keys) + head;
         values_ = static_cast<const __nv_bfloat16 *>(shape.cache.values) + head;
@@ -117,13 +60,13 @@ public:
     }
 
 private:
-    const Tile &tile_;
+    const PrefillTile &tile_;
     const __nv_bfloat16 *keys_, *values_; // of block 0, at this thread's chunk of its first row
     uint64_t block_step_;
     int32_t blocks_[4];
 };
 
-template <int DIM> __device__ void copy_queries(const AttentionShape &shape, const Tile &tile, uint32_t to) {
+template <int DIM> __device__ void copy_queries(const AttentionShape &shape, const PrefillTile &tile, uint32_t to) {
     constexpr uint32_t kChunks = Layout<DIM>::kChunks;
     const uint32_t chunk = threadIdx.x % kChunks;
 #pragma unroll 4
@@ -137,7 +80,7 @@ template <int DIM> __device__ void copy_queries(const AttentionShape &shape, con
 }
 
 // Whether all rows of the tile are as they should be, and written: not CAREFUL leaves a tile with a NaN to be done again.
-template <int DIM, bool CAREFUL> __device__ __forceinline__ bool attend(const AttentionShape &shape, const Tile &tile, uint32_t memory) {
+template <int DIM, bool CAREFUL> __device__ __forceinline__ bool attend(const AttentionShape &shape, const PrefillTile &tile, uint32_t memory) {
     using Place = Memory<DIM>;
     const uint32_t lane = threadIdx.x % 32;
     const uint32_t first_row = tile.row + threadIdx.x / 32 * kWarpRows; // of the warp
@@ -210,6 +153,7 @@ template <int DIM, bool CAREFUL> __device__ __forceinline__ bool attend(const At
                 }
             }
             const uint32_t values = stage + Layout<DIM>::kBytes;
+            [[maybe_unused]] const uint32_t values_of_lane = values + Layout<DIM>::at(lane & 15, lane >> 4);
 #pragma unroll
             for (int pair = 0; pair < DIM / 16; ++pair) {
                 float block[kTiles][2][4];
@@ -218,7 +162,7 @@ template <int DIM, bool CAREFUL> __device__ __forceinline__ bool attend(const At
                 for (int m = 0; m < kTiles; ++m) {
                     if constexpr (CAREFUL) {
                         if (!full) {
-                            mix_carefully<DIM>(block[m], p[m], values, pair, visible[m], lane);
+                            mix_carefully(block[m], p[m], visible[m], lane, [&](int step) { return Layout<DIM>::on(values_of_lane, pair, step); });
                         }
                     }
 #pragma unroll
@@ -269,7 +213,7 @@ template <int DIM, bool CAREFUL> __device__ __forceinline__ bool attend(const At
     return true;
 }
 
-template <int DIM> __device__ __noinline__ void attend_carefully(const AttentionShape &shape, Tile tile, uint32_t memory) {
+template <int DIM> __device__ __noinline__ void attend_carefully(const AttentionShape &shape, PrefillTile tile, uint32_t memory) {
     attend<DIM, true>(shape, tile, memory);
 }
 
@@ -278,8 +222,8 @@ __global__ void __launch_bounds__(kThreads, 2) attention_prefill(const __grid_co
     extern __shared__ __align__(kAlign) char memory[];
     __shared__ uint32_t next;
     const uint32_t sequences = *shape.sequences;
-    Finder finder;
-    Tile tile;
+    PrefillFinder finder;
+    PrefillTile tile;
     uint32_t ticket = blockIdx.x;
     bool found = finder.find(shape, sequences, ticket, tile);
     wait_for_earlier();
@@ -301,11 +245,7 @@ __global__ void __launch_bounds__(kThreads, 2) attention_prefill(const __grid_co
         found = finder.find(shape, sequences, ticket, tile);
     }
     if (threadIdx.x == 0) {
-        __threadfence();
-        if (atomicAdd(counters + kFinished, 1) + 1 == gridDim.x) {
-            counters[kTicket] = 0;
-            counters[kFinished] = 0;
-        }
+        hand_back_tickets(counters);
     }
 }
 
