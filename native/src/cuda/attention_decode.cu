@@ -232,6 +232,7 @@ public:
 
 private:
     using Place = Memory<DIM>;
+    static constexpr uint32_t kTogether = 16; // results of key blocks that are loaded at a time to be merged
     static constexpr uint32_t kPairs = DIM / 16 / kWarps; // of tiles of 8 elements, of a warp
     enum class Positions { ALL, OLD, NEW }; // OLD: those before this step, and what nobody sees; NEW: those of this step, and the queries
 
@@ -283,7 +284,7 @@ private:
         }
         constexpr int kChunks = Layout<DIM>::kChunks;
         const uint32_t chunk = threadIdx.x % kChunks;
-        constexpr int kTogether = static_cast<int>(kThreads) / kChunks; // 8 or 16 rows
+        constexpr int kRows = static_cast<int>(kThreads) / kChunks; // 8 or 16, copied at a time
         const uint32_t row = threadIdx.x / kChunks;
         const int32_t position = ahead_.start() + static_cast<int32_t>(row);
         if (WHICH != Positions::NEW || ahead_.start() + kKeys > ahead_.sequence.before) {
@@ -292,7 +293,7 @@ private:
             const char *keys = static_cast<const char *>(shape_.cache.keys) + in_block;
             const char *values = static_cast<const char *>(shape_.cache.values) + in_block;
 #pragma unroll
-            for (int i = 0; i < kKeys; i += kTogether) {
+            for (int i = 0; i < kKeys; i += kRows) {
                 const int32_t at = position + i;
                 const bool visible = at >= ahead_.lo && at < ahead_.hi;
                 const bool is_new = visible && at >= ahead_.sequence.before;
@@ -306,7 +307,7 @@ private:
         }
         if (WHICH != Positions::OLD && (ahead_.block == 0 || ahead_.item == bounds_.begin)) {
 #pragma unroll
-            for (uint32_t r = row; r < kTileRows; r += kTogether) {
+            for (uint32_t r = row; r < kTileRows; r += kRows) {
                 const bool there = r < ahead_.rows;
                 const uint32_t in_sequence = there ? ahead_.row + r : ahead_.row;
                 const uint32_t token = in_sequence / shape_.group;
@@ -508,20 +509,17 @@ private:
 
     // Factors first, all at once (the maximum so far is the same in any order), then the chains over them. `held` is the stage that was used last.
     __device__ void merge(const Walk &here, float4 *held, uint64_t first) {
-        constexpr uint32_t kTogether = 16; // loads in flight
         constexpr uint32_t kFactors = Place::kStage / sizeof(float4);
         const uint32_t segment = kFactors / here.rows / kTogether * kTogether; // key blocks
-        const uint32_t units = here.rows * DIM;
+        const uint32_t units = here.rows * (DIM / 2); // pairs of elements
         const uint32_t step = bounds_.rows * (DIM + 2);
         const float *from = partial(first);
-        for (uint32_t unit = threadIdx.x; unit < kTileRows * DIM; unit += kThreads) { // all threads, for the barriers
-            const bool mine = unit < units;
-            if (unit - threadIdx.x >= units) {
-                break;
-            }
-            const uint32_t at = mine ? unit : 0;
-            const uint32_t row = at / DIM;
-            float o = 0.0f, sum = 0.0f;
+        for (uint32_t base = 0; base < units; base += kThreads) { // all threads, for the barriers
+            const bool mine = base + threadIdx.x < units;
+            const uint32_t unit = mine ? base + threadIdx.x : 0;
+            const uint32_t row = unit / (DIM / 2);
+            float2 o = make_float2(0.0f, 0.0f);
+            float sum = 0.0f;
             for (uint32_t begin = 0; begin < here.extent.blocks; begin += segment) {
                 const uint32_t end = min(begin + segment, here.extent.blocks);
                 __syncthreads();
@@ -530,23 +528,26 @@ private:
                 }
                 __syncthreads();
                 for (uint32_t block = begin; block < end; block += kTogether) {
-                    float outputs[kTogether];
+                    float2 outputs[kTogether];
 #pragma unroll
                     for (uint32_t j = 0; j < kTogether; ++j) { // no conditions, so that all are under way before the first is used
-                        outputs[j] = __ldcg(from + uint64_t{min(block + j, end - 1)} * step + at);
+                        outputs[j] = __ldcg(reinterpret_cast<const float2 *>(from + uint64_t{min(block + j, end - 1)} * step) + unit);
                     }
 #pragma unroll
                     for (uint32_t j = 0; j < kTogether; ++j) {
                         const float4 f = held[row * segment + block + j - begin];
-                        o = merged(block + j < end ? outputs[j] : 0.0f, f.y, o, f.x);
+                        const bool there = block + j < end;
+                        o.x = merged(there ? outputs[j].x : 0.0f, f.y, o.x, f.x);
+                        o.y = merged(there ? outputs[j].y : 0.0f, f.y, o.y, f.x);
                         sum = __fmaf_rn(f.z, f.y, __fmul_rn(sum, f.x));
                     }
                 }
             }
             if (mine) {
                 const uint32_t in_sequence = here.row + row;
-                shape_.out.put(static_cast<uint32_t>(here.sequence.start) + in_sequence / shape_.group,
-                               (here.head * shape_.group + in_sequence % shape_.group) * DIM + unit % DIM, finished(o, sum));
+                shape_.out.put2(static_cast<uint32_t>(here.sequence.start) + in_sequence / shape_.group,
+                                (here.head * shape_.group + in_sequence % shape_.group) * DIM + unit % (DIM / 2) * 2, finished(o.x, sum),
+                                finished(o.y, sum));
             }
         }
         __syncthreads(); // before there are scores again
@@ -563,7 +564,7 @@ private:
         for (uint32_t k = 16; k > 0; k /= 2) {
             maximum = fmaxf(maximum, __shfl_xor_sync(0xFFFFFFFFu, maximum, k));
         }
-        for (uint32_t base = begin; base < end; base += 32) {
+        for (uint32_t base = begin; base < begin + (end - begin + kTogether - 1) / kTogether * kTogether; base += 32) {
             const uint32_t block = base + lane_;
             float2 own = make_float2(-INFINITY, 0.0f);
             if (block < end) {
@@ -580,7 +581,7 @@ private:
             running.maximum = lane_ == 0 ? maximum : fmaxf(maximum, older);
             float old_factor, new_factor;
             running.merge(own.x, own.y, old_factor, new_factor);
-            if (block < (end + 15) / 16 * 16) { // what is too much is merged as nothing
+            if (block < (end - begin + kTogether - 1) / kTogether * kTogether + begin) { // what is too much is merged as nothing
                 to[block - begin] = block < end ? make_float4(old_factor, new_factor, own.y, 0.0f) : make_float4(1.0f, 0.0f, 0.0f, 0.0f);
             }
             maximum = fmaxf(maximum, __shfl_sync(0xFFFFFFFFu, top, 31));

@@ -15,7 +15,7 @@ constexpr uint32_t kConsumers = 2; // warpgroups
 constexpr uint32_t kGroup = 128;   // threads of a warpgroup
 constexpr uint32_t kThreads = (1 + kConsumers) * kGroup;
 constexpr uint32_t kRowsOfGroup = 64;
-static_assert(kConsumers * kRowsOfGroup == kPrefillRows);
+constexpr uint32_t kPrefillRows = kConsumers * kRowsOfGroup; // of a tile
 
 constexpr uint32_t kStages = 4;
 constexpr uint32_t kHalf = kKeys * 128;  // bytes: elements 0..63, or 64..127, of the keys of a key block
@@ -79,12 +79,13 @@ private:
     const AttentionShape &shape_;
     uint32_t sequences_;
     uint32_t *counters_;
-    PrefillFinder finder_;
+    PrefillFinder<kPrefillRows> finder_;
     uint32_t ticket_ = blockIdx.x; // the first reads no counter
     bool started_ = false;
 };
 
-// All key blocks of a tile, by the first warpgroup: zeros for what no row sees. On the way its first warp looks for the next tile.
+// All key blocks of a tile, by the first warpgroup: zeros for what no row sees. Once they are on their way its first warp looks for the next
+// tile, and not before: who gets it is to be who needs it.
 __device__ void copy_tile(const AttentionShape &shape, const PrefillTile tile, uint32_t ring, Shared &shared, Turn &turn, Search &search) {
     constexpr int kChunks = kDim / 8;
     constexpr int kTogether = static_cast<int>(kGroup) / kChunks; // rows
@@ -106,7 +107,6 @@ __device__ void copy_tile(const AttentionShape &shape, const PrefillTile tile, u
         }
     };
     look_up(first_block(tile));
-    int32_t until_search = kStages; // then the ring is full
 #pragma unroll 1
     for (int32_t start = first_block(tile); start < tile.hi; start += kKeys) {
         barrier_wait(shared_address(&shared.empty[turn.stage]), turn.phase ^ 1);
@@ -122,11 +122,8 @@ __device__ void copy_tile(const AttentionShape &shape, const PrefillTile tile, u
         barrier_arrive_copied(shared_address(&shared.full[turn.stage]));
         turn.next();
         look_up(start + kKeys);
-        if (--until_search == 0 && threadIdx.x < 32) {
-            search.next(shared);
-        }
     }
-    if (until_search > 0 && threadIdx.x < 32) {
+    if (threadIdx.x < 32) {
         search.next(shared);
     }
 }
@@ -152,10 +149,11 @@ __device__ void load_queries(const AttentionShape &shape, const PrefillTile &til
 
 // s = q k for the keys of a stage, under way.
 __device__ __forceinline__ void begin_scores(Scores &s, const uint32_t (&q)[kDim / 16][4], uint32_t keys) {
+    const uint64_t operand = right_operand(keys, 16);
     products_begin();
 #pragma unroll
     for (int step = 0; step < kDim / 16; ++step) {
-        product_transposed(s, q[step], right_operand(keys + step / 4 * kHalf + step % 4 * 32, 16), step > 0);
+        product_transposed(s, q[step], operand + (step / 4 * kHalf + step % 4 * 32) / 16, step > 0); // addresses are in 16 bytes
     }
     products_commit();
 }
@@ -165,6 +163,110 @@ template <int N> __device__ __forceinline__ void settle(float (&c)[N][4]) {
 #pragma unroll
     for (int j = 0; j < N; ++j) {
         asm volatile("" : "+f"(c[j][0]), "+f"(c[j][1]), "+f"(c[j][2]), "+f"(c[j][3])::"memory");
+    }
+}
+
+// What rows g and g + 8 of a warp have come to.
+template <bool NARROW>
+__device__ void write(const AttentionShape &shape, const PrefillTile &tile, uint32_t warp_row, const Running (&running)[2], const float (&o)[kDim / 8][4]) {
+    const uint32_t lane = threadIdx.x % 32;
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+        const uint32_t row = warp_row + 8 * half + lane / 4;
+        if (row < tile.all_rows) {
+            const uint32_t token = row / shape.group;
+            const uint64_t at = uint64_t{static_cast<uint32_t>(tile.sequence.start) + token} * shape.out.step +
+                                (tile.head * shape.group + (row - token * shape.group)) * kDim + 2 * (lane % 4);
+            const float inverse = __fdiv_rn(1.0f, running[half].sum);
+#pragma unroll
+            for (int j = 0; j < kDim / 8; ++j) {
+                const float a = __fadd_rn(__fmul_rn(o[j][2 * half], inverse), 0.0f); // as finished()
+                const float b = __fadd_rn(__fmul_rn(o[j][2 * half + 1], inverse), 0.0f);
+                if constexpr (NARROW) {
+                    (static_cast<uint32_t *>(shape.out.data) + at / 2)[4 * j] = pack_bf16(a, b);
+                } else {
+                    (static_cast<float2 *>(shape.out.data) + at / 2)[4 * j] = make_float2(a, b);
+                }
+            }
+        }
+    }
+}
+
+// One warp's rows once more where something is not finite: operands straight from the cache, zeros for what a row does not see. Slow, and rare.
+__device__ __noinline__ void attend_carefully(const AttentionShape &shape, PrefillTile tile, uint32_t warp_row, Running *running, float (*o)[4]) {
+    const uint32_t lane = threadIdx.x % 32;
+    uint32_t q[kDim / 16][4];
+    load_queries(shape, tile, warp_row, q);
+    const uint32_t first = 2 * (lane % 4); // of a pair of elements of keys, or of positions of values
+    const auto in_cache = [&](const void *layer, int32_t position) {
+        const uint64_t block = static_cast<uint32_t>(tile.sequence.table[position / 16]);
+        return static_cast<const uint16_t *>(layer) + ((block * shape.cache.kv_heads + tile.head) * 16 + static_cast<uint32_t>(position) % 16) * kDim;
+    };
+    const auto seen = [&](int32_t position) { return position >= tile.lo && position < tile.hi; }; // by some row
+    running[0] = running[1] = Running();
+    for (int j = 0; j < kDim / 8; ++j) {
+        o[j][0] = o[j][1] = o[j][2] = o[j][3] = 0.0f;
+    }
+#pragma unroll 1
+    for (int32_t start = first_block(tile); start < tile.hi; start += kKeys) {
+        Scores s;
+#pragma unroll
+        for (int j = 0; j < 8; ++j) {
+            s[j][0] = s[j][1] = s[j][2] = s[j][3] = 0.0f;
+            const int32_t position = start + 8 * j + static_cast<int32_t>(lane / 4);
+            const uint32_t *key = seen(position) ? reinterpret_cast<const uint32_t *>(in_cache(shape.cache.keys, position) + first) : nullptr;
+#pragma unroll
+            for (int step = 0; step < kDim / 16; ++step) {
+                multiply(s[j], q[step], key ? key[step * 8] : 0, key ? key[step * 8 + 4] : 0);
+            }
+        }
+        Visible visible;
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+            const uint32_t row = min(warp_row + lane / 4 + 8 * half, tile.all_rows - 1);
+            const int32_t position = tile.sequence.before + static_cast<int32_t>(row / shape.group);
+            visible.lo[half] = first_visible(position, shape.window) - start;
+            visible.hi[half] = position + 1 - start;
+        }
+        mask(s, visible, lane);
+        Probabilities p;
+        softmax(s, __fmul_rn(shape.scale, 1.44269504f), p);
+        float old_factor[2], new_factor[2];
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+            running[half].merge(p.maximum[half], p.sum[half], old_factor[half], new_factor[half]);
+        }
+#pragma unroll 1
+        for (int j = 0; j < kDim / 8; ++j) {
+            float sums[4] = {};
+#pragma unroll 1
+            for (uint32_t row = 0; row < 16; ++row) {
+                const int32_t lo = __shfl_sync(0xFFFFFFFFu, row < 8 ? visible.lo[0] : visible.lo[1], row % 8 * 4);
+                const int32_t hi = __shfl_sync(0xFFFFFFFFu, row < 8 ? visible.hi[0] : visible.hi[1], row % 8 * 4);
+                float r[4] = {};
+#pragma unroll
+                for (int step = 0; step < 4; ++step) {
+                    uint32_t b[2];
+#pragma unroll
+                    for (int k = 0; k < 2; ++k) {
+                        const int32_t at = 16 * step + 8 * k + static_cast<int32_t>(first);
+                        const auto value = [&](int32_t i) {
+                            return i >= lo && i < hi && seen(start + i) ? uint32_t{in_cache(shape.cache.values, start + i)[8 * j + lane / 4]} : 0;
+                        };
+                        b[k] = value(at) | value(at + 1) << 16;
+                    }
+                    multiply(r, p.p[step], b[0], b[1]);
+                }
+                if (lane / 4 == row % 8) {
+                    sums[row / 8 * 2] = row < 8 ? r[0] : r[2];
+                    sums[row / 8 * 2 + 1] = row < 8 ? r[1] : r[3];
+                }
+            }
+#pragma unroll
+            for (int i = 0; i < 4; ++i) {
+                o[j][i] = merged(sums[i], new_factor[i / 2], o[j][i], old_factor[i / 2]);
+            }
+        }
     }
 }
 
@@ -204,8 +306,8 @@ __device__ __forceinline__ void attend(const AttentionShape &shape, const Prefil
             products_wait<0>();
             settle(s);
             const bool full = start + kKeys <= oldest + 1 && start >= seen_by_all;
-            Visible visible;
             if (!full) {
+                Visible visible;
 #pragma unroll
                 for (int half = 0; half < 2; ++half) {
                     visible.lo[half] = first_visible(positions[half], shape.window) - start;
@@ -214,7 +316,8 @@ __device__ __forceinline__ void attend(const AttentionShape &shape, const Prefil
                 mask(s, visible, lane);
             }
             Probabilities p;
-            softmax(s, factor, p);
+            softmax_part<0>(s, factor, p);
+            softmax_part<1>(s, factor, p);
             const uint32_t values = ring + turn.stage * kStage + 2 * kHalf;
             const uint32_t used = shared_address(&shared.empty[turn.stage]);
             turn.next();
@@ -223,15 +326,18 @@ __device__ __forceinline__ void attend(const AttentionShape &shape, const Prefil
             }
             fence_products();
             turn_wait(group);
+            const uint64_t operand = right_operand(values, kHalf);
             float block[kDim / 8][4];
             products_begin();
 #pragma unroll
             for (int step = 0; step < 4; ++step) {
-                product_of_rows(block, p.p[step], right_operand(values + step * (16 * 128), kHalf), step > 0);
+                product_of_rows(block, p.p[step], operand + step * (16 * 128) / 16, step > 0);
             }
             products_commit();
             begin_scores(s, q, ring + turn.stage * kStage); // after the last, nobody's: a branch would make the compiler wait for each product
             turn_give(1 - group);
+            complete_sum<0>(p);
+            complete_sum<1>(p);
             float old_factor[2], new_factor[2];
 #pragma unroll
             for (int half = 0; half < 2; ++half) {
@@ -239,33 +345,6 @@ __device__ __forceinline__ void attend(const AttentionShape &shape, const Prefil
             }
             products_wait<1>();
             settle(block);
-            if (!full) {
-                bool odd = false;
-#pragma unroll
-                for (int j = 0; j < kDim / 8; ++j) {
-#pragma unroll
-                    for (int i = 0; i < 4; ++i) {
-                        odd = odd || isnan(block[j][i]);
-                    }
-                }
-                if (__any_sync(0xFFFFFFFFu, odd)) {
-                    float careful[kDim / 16][2][4]; // not in registers, of which there are no more
-#pragma unroll 1
-                    for (uint32_t pair = 0; pair < kDim / 16; ++pair) {
-                        const uint32_t row = lane & 15;
-                        const uint32_t chunk = pair % 4 * 2 + (lane >> 4);
-                        const uint32_t first = values + pair / 4 * kHalf + row * 128 + (chunk ^ (row & 7)) * 16;
-                        mix_carefully(careful[pair], p, visible, lane, [&](int step) { return first + step * (16 * 128); });
-                    }
-#pragma unroll
-                    for (int j = 0; j < kDim / 8; ++j) {
-#pragma unroll
-                        for (int i = 0; i < 4; ++i) {
-                            block[j][i] = careful[j / 2][j % 2][i];
-                        }
-                    }
-                }
-            }
             __syncwarp();
             if (lane == 0) {
                 barrier_arrive(used);
@@ -280,20 +359,31 @@ __device__ __forceinline__ void attend(const AttentionShape &shape, const Prefil
     }
     products_wait<0>();
     settle(s);
+    bool odd = false;
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-        const uint32_t row = warp_row + 8 * half + lane / 4;
-        if (row < tile.all_rows) {
-            const uint32_t token = row / shape.group;
-            const uint32_t to = static_cast<uint32_t>(tile.sequence.start) + token;
-            const uint32_t column = (tile.head * shape.group + (row - token * shape.group)) * kDim + 2 * (lane % 4);
-            const float sum = running[half].sum;
+    for (int j = 0; j < kDim / 8; ++j) {
 #pragma unroll
-            for (int j = 0; j < kDim / 8; ++j) {
-                shape.out.put2(to, column + 8 * j, finished(o[j][2 * half], sum), finished(o[j][2 * half + 1], sum));
+        for (int i = 0; i < 4; ++i) {
+            odd = odd || isnan(o[j][i]);
+        }
+    }
+    if (__any_sync(0xFFFFFFFFu, odd)) { // perhaps of positions that other rows see: once more, row by row
+        Running again_running[2]; // copies, for what has an address is not in registers
+        float again[kDim / 8][4];
+        attend_carefully(shape, tile, warp_row, again_running, again);
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+            running[half] = again_running[half];
+        }
+#pragma unroll
+        for (int j = 0; j < kDim / 8; ++j) {
+#pragma unroll
+            for (int i = 0; i < 4; ++i) {
+                o[j][i] = again[j][i];
             }
         }
     }
+    shape.out.narrow ? write<true>(shape, tile, warp_row, running, o) : write<false>(shape, tile, warp_row, running, o);
 }
 
 #endif

@@ -11,10 +11,9 @@ namespace {
 
 constexpr uint32_t kWarps = 4;
 constexpr uint32_t kThreads = kWarps * 32;
-constexpr int kTiles = 2; // of 16 rows, of a warp
+constexpr int kTiles = 1; // of 16 rows, of a warp
 constexpr uint32_t kWarpRows = kTiles * kTileRows;
 constexpr uint32_t kRows = kWarps * kWarpRows;
-static_assert(kRows == kPrefillRows);
 
 template <int DIM> struct Memory {
     static constexpr uint32_t kQueries = kRows * DIM * 2;
@@ -222,7 +221,7 @@ __global__ void __launch_bounds__(kThreads, 2) attention_prefill(const __grid_co
     extern __shared__ __align__(kAlign) char memory[];
     __shared__ uint32_t next;
     const uint32_t sequences = *shape.sequences;
-    PrefillFinder finder;
+    PrefillFinder<kRows> finder;
     PrefillTile tile;
     uint32_t ticket = blockIdx.x;
     bool found = finder.find(shape, sequences, ticket, tile);

@@ -8,7 +8,6 @@ namespace intarsia::cuda {
 
 #if defined(__CUDACC__)
 
-constexpr uint32_t kPrefillRows = 128; // of a tile
 constexpr uint32_t kTicket = kCounters - 1, kFinished = kCounters - 2;
 
 // One tile of rows of one head of the cache.
@@ -20,8 +19,8 @@ struct PrefillTile {
     int32_t lo, hi;    // positions that some row sees
 };
 
-// Finds tiles by ticket; tickets only rise.
-class PrefillFinder {
+// Finds tiles of ROWS rows by ticket; tickets only rise.
+template <uint32_t ROWS> class PrefillFinder {
 public:
     __device__ bool find(const AttentionShape &shape, uint32_t sequences, uint32_t ticket, PrefillTile &tile) {
         const uint32_t lane = threadIdx.x % 32;
@@ -31,7 +30,7 @@ public:
             if (index < sequences) {
                 const Sequence sequence(shape, index);
                 if (sequence.count > 0 && !is_decode(sequence.count, shape.group)) {
-                    items = (sequence.count * shape.group + kPrefillRows - 1) / kPrefillRows * shape.cache.kv_heads;
+                    items = (sequence.count * shape.group + ROWS - 1) / ROWS * shape.cache.kv_heads;
                 }
             }
             uint32_t until = items;
@@ -57,10 +56,10 @@ private:
     __device__ static void place(const AttentionShape &shape, uint32_t index, uint32_t item, PrefillTile &tile) {
         tile.sequence = Sequence(shape, index);
         tile.all_rows = tile.sequence.count * shape.group;
-        const uint32_t tiles = (tile.all_rows + kPrefillRows - 1) / kPrefillRows;
+        const uint32_t tiles = (tile.all_rows + ROWS - 1) / ROWS;
         tile.head = item % shape.cache.kv_heads;
-        tile.row = (tiles - 1 - item / shape.cache.kv_heads) * kPrefillRows;
-        const uint32_t end = tile.row + kPrefillRows < tile.all_rows ? tile.row + kPrefillRows : tile.all_rows;
+        tile.row = (tiles - 1 - item / shape.cache.kv_heads) * ROWS;
+        const uint32_t end = tile.row + ROWS < tile.all_rows ? tile.row + ROWS : tile.all_rows;
         tile.lo = first_visible(tile.sequence.before + static_cast<int32_t>(tile.row / shape.group), shape.window);
         tile.hi = tile.sequence.before + static_cast<int32_t>((end - 1) / shape.group) + 1;
     }

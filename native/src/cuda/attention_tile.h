@@ -111,8 +111,8 @@ __device__ inline void mask(Scores &s, const Visible &visible, uint32_t lane) {
     }
 }
 
-// Scores to probabilities of rows g, or g + 8; `factor` = scale log2 e > 0.
-template <int HALF> __device__ inline void softmax_half(Scores &s, float factor, Probabilities &out) {
+// Scores to probabilities of rows g, or g + 8, but for the sum, which is left as the thread's own part of it; `factor` = scale log2 e > 0.
+template <int HALF> __device__ inline void softmax_part(Scores &s, float factor, Probabilities &out) {
     float top = -INFINITY;
 #pragma unroll
     for (int j = 0; j < 8; ++j) {
@@ -132,10 +132,18 @@ template <int HALF> __device__ inline void softmax_half(Scores &s, float factor,
         }
         out.p[j / 2][j % 2 * 2 + HALF] = pack_bf16(s[j][2 * HALF], s[j][2 * HALF + 1]);
     }
-    sum = __fadd_rn(sum, __shfl_xor_sync(0xFFFFFFFFu, sum, 1));
-    sum = __fadd_rn(sum, __shfl_xor_sync(0xFFFFFFFFu, sum, 2));
     out.maximum[HALF] = top;
     out.sum[HALF] = sum;
+}
+
+template <int HALF> __device__ inline void complete_sum(Probabilities &out) {
+    out.sum[HALF] = __fadd_rn(out.sum[HALF], __shfl_xor_sync(0xFFFFFFFFu, out.sum[HALF], 1));
+    out.sum[HALF] = __fadd_rn(out.sum[HALF], __shfl_xor_sync(0xFFFFFFFFu, out.sum[HALF], 2));
+}
+
+template <int HALF> __device__ inline void softmax_half(Scores &s, float factor, Probabilities &out) {
+    softmax_part<HALF>(s, factor, out);
+    complete_sum<HALF>(out);
 }
 
 __device__ inline void softmax(Scores &s, float factor, Probabilities &out) {
