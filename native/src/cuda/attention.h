@@ -7,7 +7,8 @@
 //   M = max(m, m_b), a = 2^(m - M), b = 2^(m_b - M), l = fma(l_b, b, l a), o = fma(o_b, b, o a), m = M.
 // The result is o (1 / l). A block in which a row sees nothing changes none of its numbers, so that it does not matter who skips it.
 //
-// BF16 with heads of 64 or 128 (attention_decode.cu, attention_prefill.cu): q k and p V by mma.m16n8k16, its sums over 16 elements in rising order; p is
+// BF16 with heads of 64 or 128 (attention_decode.cu, attention_prefill.cu, attention_hopper.cu): q k and p V by mma.m16n8k16, or on Hopper by wgmma, whose
+// results have the same bits: sums over 16 elements, one after another in rising order; p is
 // rounded to bf16 for p V; l_b is 16 sums in rising order and then a tree. Which of the 16 rows of a tile a row is, and what the others are, changes nothing.
 // Everything else (attention_any.cu): chains of f32 fused multiply-adds.
 #pragma once
@@ -32,6 +33,7 @@ struct AttentionShape {
 
 // Decode takes the sequences with up to kTileRows rows or one token, prefill those with more. Of up to kFewTokens tokens decode takes all.
 constexpr uint32_t kTileRows = 16;
+constexpr int kKeys = static_cast<int>(cpu::kKeys);
 constexpr uint32_t kFewTokens = 64;
 void launch_attention_decode(const Context &context, const AttentionShape &shape, bool all);
 void launch_attention_prefill(const Context &context, const AttentionShape &shape);

@@ -9,7 +9,6 @@ namespace {
 constexpr uint32_t kThreads = 128;
 constexpr uint32_t kMostDim = 1024;
 constexpr uint32_t kEach = kMostDim / kThreads; // elements of a thread
-constexpr uint32_t kKeys = cpu::kKeys;
 
 template <class T> __device__ float element(const void *from, uint64_t at) {
     if constexpr (sizeof(T) == 2) {

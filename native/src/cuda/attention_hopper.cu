@@ -14,27 +14,10 @@ constexpr int kDim = 128;
 constexpr uint32_t kConsumers = 2; // warpgroups
 constexpr uint32_t kGroup = 128;   // threads of a warpgroup
 constexpr uint32_t kThreads = (1 + kConsumers) * kGroup;
-constexpr uint32_t kRowsOfGroup = 64;
-constexpr uint32_t kPrefillRows = kConsumers * kRowsOfGroup; // of a tile
-
 constexpr uint32_t kStages = 4;
-constexpr uint32_t kHalf = kKeys * 128;  // bytes: elements 0..63, or 64..127, of the keys of a key block
-constexpr uint32_t kStage = 4 * kHalf;   // keys, then values
+constexpr uint32_t kHalf = kKeys * 128; // bytes: elements 0..63, or 64..127, of the keys of a key block
+constexpr uint32_t kStage = 4 * kHalf;  // keys, then values
 constexpr uint32_t kBytes = kStages * kStage + 1024; // at a multiple of 1024
-constexpr uint32_t kCopying = 40, kComputing = 232;  // registers of a thread
-
-// Where the next stage of the ring is; the same steps for who fills it and who uses it.
-struct Turn {
-    uint32_t stage = 0;
-    uint32_t phase = 0;
-
-    __device__ void next() {
-        if (++stage == kStages) {
-            stage = 0;
-            phase ^= 1;
-        }
-    }
-};
 
 struct Shared {
     uint64_t full[kStages];  // a stage is copied
@@ -48,6 +31,23 @@ struct Shared {
 };
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+
+constexpr uint32_t kRowsOfGroup = 64;
+constexpr uint32_t kRows = kConsumers * kRowsOfGroup; // of a tile
+constexpr uint32_t kCopying = 40, kComputing = 232;   // registers of a thread
+
+// Where the next stage of the ring is; the same steps for who fills it and who uses it.
+struct Turn {
+    uint32_t stage = 0;
+    uint32_t phase = 0;
+
+    __device__ void next() {
+        if (++stage == kStages) {
+            stage = 0;
+            phase ^= 1;
+        }
+    }
+};
 
 // Barriers by number: 0 is __syncthreads.
 __device__ void group_sync() { asm volatile("bar.sync 1, %0;" ::"n"(kGroup) : "memory"); }
@@ -79,7 +79,7 @@ private:
     const AttentionShape &shape_;
     uint32_t sequences_;
     uint32_t *counters_;
-    PrefillFinder<kPrefillRows> finder_;
+    PrefillFinder<kRows> finder_;
     uint32_t ticket_ = blockIdx.x; // the first reads no counter
     bool started_ = false;
 };
@@ -303,59 +303,59 @@ __device__ __forceinline__ void attend(const AttentionShape &shape, const Prefil
     begin_scores(s, q, ring + turn.stage * kStage);
 #pragma unroll 1
     for (int32_t left = count; left > 0; --left, start += kKeys) {
-            products_wait<0>();
-            settle(s);
-            const bool full = start + kKeys <= oldest + 1 && start >= seen_by_all;
-            if (!full) {
-                Visible visible;
-#pragma unroll
-                for (int half = 0; half < 2; ++half) {
-                    visible.lo[half] = first_visible(positions[half], shape.window) - start;
-                    visible.hi[half] = positions[half] + 1 - start;
-                }
-                mask(s, visible, lane);
-            }
-            Probabilities p;
-            softmax_part<0>(s, factor, p);
-            softmax_part<1>(s, factor, p);
-            const uint32_t values = ring + turn.stage * kStage + 2 * kHalf;
-            const uint32_t used = shared_address(&shared.empty[turn.stage]);
-            turn.next();
-            if (left > 1) {
-                stage_full();
-            }
-            fence_products();
-            turn_wait(group);
-            const uint64_t operand = right_operand(values, kHalf);
-            float block[kDim / 8][4];
-            products_begin();
-#pragma unroll
-            for (int step = 0; step < 4; ++step) {
-                product_of_rows(block, p.p[step], operand + step * (16 * 128) / 16, step > 0);
-            }
-            products_commit();
-            begin_scores(s, q, ring + turn.stage * kStage); // after the last, nobody's: a branch would make the compiler wait for each product
-            turn_give(1 - group);
-            complete_sum<0>(p);
-            complete_sum<1>(p);
-            float old_factor[2], new_factor[2];
+        products_wait<0>();
+        settle(s);
+        const bool full = start + kKeys <= oldest + 1 && start >= seen_by_all;
+        if (!full) {
+            Visible visible;
 #pragma unroll
             for (int half = 0; half < 2; ++half) {
-                running[half].merge(p.maximum[half], p.sum[half], old_factor[half], new_factor[half]);
+                visible.lo[half] = first_visible(positions[half], shape.window) - start;
+                visible.hi[half] = positions[half] + 1 - start;
             }
-            products_wait<1>();
-            settle(block);
-            __syncwarp();
-            if (lane == 0) {
-                barrier_arrive(used);
-            }
+            mask(s, visible, lane);
+        }
+        Probabilities p;
+        softmax_part<0>(s, factor, p);
+        softmax_part<1>(s, factor, p);
+        const uint32_t values = ring + turn.stage * kStage + 2 * kHalf;
+        const uint32_t used = shared_address(&shared.empty[turn.stage]);
+        turn.next();
+        if (left > 1) {
+            stage_full();
+        }
+        fence_products();
+        turn_wait(group);
+        const uint64_t operand = right_operand(values, kHalf);
+        float block[kDim / 8][4];
+        products_begin();
 #pragma unroll
-            for (int j = 0; j < kDim / 8; ++j) {
+        for (int step = 0; step < 4; ++step) {
+            product_of_rows(block, p.p[step], operand + step * (16 * 128) / 16, step > 0);
+        }
+        products_commit();
+        begin_scores(s, q, ring + turn.stage * kStage); // after the last, nobody's: a branch would make the compiler wait for each product
+        turn_give(1 - group);
+        complete_sum<0>(p);
+        complete_sum<1>(p);
+        float old_factor[2], new_factor[2];
 #pragma unroll
-                for (int i = 0; i < 4; ++i) {
-                    o[j][i] = merged(block[j][i], new_factor[i / 2], o[j][i], old_factor[i / 2]);
-                }
+        for (int half = 0; half < 2; ++half) {
+            running[half].merge(p.maximum[half], p.sum[half], old_factor[half], new_factor[half]);
+        }
+        products_wait<1>();
+        settle(block);
+        __syncwarp();
+        if (lane == 0) {
+            barrier_arrive(used);
+        }
+#pragma unroll
+        for (int j = 0; j < kDim / 8; ++j) {
+#pragma unroll
+            for (int i = 0; i < 4; ++i) {
+                o[j][i] = merged(block[j][i], new_factor[i / 2], o[j][i], old_factor[i / 2]);
             }
+        }
     }
     products_wait<0>();
     settle(s);

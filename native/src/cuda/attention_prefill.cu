@@ -152,7 +152,6 @@ template <int DIM, bool CAREFUL> __device__ __forceinline__ bool attend(const At
                 }
             }
             const uint32_t values = stage + Layout<DIM>::kBytes;
-            [[maybe_unused]] const uint32_t values_of_lane = values + Layout<DIM>::at(lane & 15, lane >> 4);
 #pragma unroll
             for (int pair = 0; pair < DIM / 16; ++pair) {
                 float block[kTiles][2][4];
@@ -161,7 +160,7 @@ template <int DIM, bool CAREFUL> __device__ __forceinline__ bool attend(const At
                 for (int m = 0; m < kTiles; ++m) {
                     if constexpr (CAREFUL) {
                         if (!full) {
-                            mix_carefully(block[m], p[m], visible[m], lane, [&](int step) { return Layout<DIM>::on(values_of_lane, pair, step); });
+                            mix_carefully<DIM>(block[m], p[m], values, pair, visible[m], lane);
                         }
                     }
 #pragma unroll

@@ -8,8 +8,6 @@
 
 namespace intarsia::cuda {
 
-constexpr int kKeys = static_cast<int>(cpu::kKeys);
-
 #if defined(__CUDACC__)
 
 // Rows of DIM bf16 in shared memory, at multiples of kAlign bytes; their 16-byte chunks are permuted so that eight rows of one chunk lie in different banks.
@@ -180,9 +178,11 @@ __device__ inline uint32_t only_visible(uint32_t pair, int32_t at, int32_t lo, i
 }
 
 // mix where values that some row does not see are not finite: 0 times them is not 0. Row by row, with what the row does not see replaced by zeros. Such
-// numbers are rare, and this is slow. address(step): where the thread finds its row lane % 16 of values 16 step .. 16 step + 16, elements lane / 16 * 8 on.
-template <class Address>
-__device__ inline void mix_carefully(float (&o)[2][4], const Probabilities &p, const Visible &visible, uint32_t lane, Address address) {
+// numbers are rare, and this is slow.
+template <int DIM>
+__device__ inline void mix_carefully(float (&o)[2][4], const Probabilities &p, uint32_t values, uint32_t pair, const Visible &visible,
+                                     uint32_t lane) {
+    const uint32_t first = values + Layout<DIM>::at(lane & 15, lane >> 4);
 #pragma unroll 1
     for (uint32_t row = 0; row < 16; ++row) {
         const uint32_t owner = row % 8 * 4;
@@ -192,7 +192,7 @@ __device__ inline void mix_carefully(float (&o)[2][4], const Probabilities &p, c
 #pragma unroll
         for (int step = 0; step < 4; ++step) {
             uint32_t b[4];
-            load_transposed(b, address(step));
+            load_transposed(b, Layout<DIM>::on(first, pair, step));
             const int32_t at = 16 * step + 2 * static_cast<int32_t>(lane % 4);
             multiply(r[0], p.p[step], only_visible(b[0], at, lo, hi), only_visible(b[1], at + 8, lo, hi));
             multiply(r[1], p.p[step], only_visible(b[2], at, lo, hi), only_visible(b[3], at + 8, lo, hi));
