@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "cuda/kernels.h"
+#include "cuda/rows.h"
+#include "cuda/silu.h"
 #include "runtime/error.h"
 
 namespace intarsia::cuda {
@@ -81,9 +83,12 @@ using PlanKey = std::tuple<uint32_t, uint32_t, uint32_t, Storage, Storage>; // n
 // A kind of linear op: rows up to a power of two, the outputs of each part, k, weights, epilogue, out.
 using Kind = std::array<uint32_t, 8>;
 
+using Algorithms = std::array<Algorithm, 3>; // of each part
+
 struct Choice {
     bool ours = true;
-    Algorithm algorithms[3] = {}; // of each part
+    Algorithms algorithms = {};             // as they were found, with some number of rows
+    std::map<uint32_t, Algorithms> checked; // for each number of rows that has come: the library was asked whether they can do it
 };
 
 } // namespace
@@ -129,15 +134,15 @@ bool can_multiply(const LinearArgs &args) {
 }
 
 Kind kind_of(const LinearArgs &args) {
-    uint32_t rows = 64;
+    uint32_t rows = 16;
     while (rows < args.n && rows < (1u << 30)) rows *= 2;
     const auto outputs = [&](uint32_t p) { return p < args.part_count ? args.parts[p].weight.n : 0; };
     return {rows, outputs(0), outputs(1), outputs(2), args.parts[0].weight.k, static_cast<uint32_t>(args.parts[0].weight.storage),
             static_cast<uint32_t>(args.epilogue), static_cast<uint32_t>(args.out_storage)};
 }
 
-// Of the products of a linear op: those of SILU_MUL go to scratch memory first.
-Storage product_storage(const LinearArgs &args) { return args.epilogue == Epilogue::STORE ? args.out_storage : Storage::F32; }
+// Of the products of a linear op: those of SILU_MUL go to scratch memory first, as wide as what comes of them.
+Storage product_storage(const LinearArgs &args) { return args.epilogue == Epilogue::ADD ? Storage::F32 : args.out_storage; }
 
 // The library counts by columns: out' [outputs, n] = weight [outputs, k] x' [k, n].
 const Plan &plan_of(Blas &blas, const LinearArgs &args, uint32_t p) {
@@ -174,6 +179,33 @@ std::vector<Algorithm> candidates_of(Blas &blas, const Plan &plan) {
     return algorithms;
 }
 
+constexpr uint32_t kSiluThreads = 256;
+
+// silu(gate) up of bf16, eight at a time; the three lie at multiples of 16 bytes. out may be gate.
+__global__ void __launch_bounds__(kSiluThreads) silu_mul_narrow(const uint4 *gate, const uint4 *up, uint4 *out, uint32_t eights) {
+    const uint32_t at = blockIdx.x * kSiluThreads + threadIdx.x;
+    let_next_start();
+    wait_for_earlier();
+    if (at >= eights) return;
+    uint4 g = gate[at];
+    const uint4 u = up[at];
+    const auto one = [](uint32_t a, uint32_t b) {
+        return pack_bf16(silu(lower_bf16(a)) * lower_bf16(b), silu(upper_bf16(a)) * upper_bf16(b));
+    };
+    out[at] = make_uint4(one(g.x, u.x), one(g.y, u.y), one(g.z, u.z), one(g.w, u.w));
+}
+
+void launch_silu(const Context &context, const LinearArgs &args, void *gate, void *up, void *out) {
+    const uint32_t width = args.parts[0].weight.n;
+    const uint64_t eights = uint64_t{args.n} * width / 8;
+    if (args.out_storage == Storage::BF16 && eights < (uint64_t{1} << 31)) {
+        launch(context, "silu_mul", silu_mul_narrow, dim3(ceil_div(eights, kSiluThreads)), dim3(kSiluThreads), 0, static_cast<const uint4 *>(gate),
+               static_cast<const uint4 *>(up), static_cast<uint4 *>(out), static_cast<uint32_t>(eights));
+    } else {
+        launch(context, cpu::SiluMulArgs{static_cast<float *>(gate), static_cast<float *>(up), out, args.n, width, args.out_storage});
+    }
+}
+
 bool multiply(const Context &context, const Plan &plan, const LinearArgs &args, uint32_t p, void *out, const Algorithm &algorithm) {
     Blas &blas = *context.blas;
     const bool add = args.epilogue == Epilogue::ADD;
@@ -186,7 +218,7 @@ bool multiply(const Context &context, const Plan &plan, const LinearArgs &args, 
 uint64_t side_bytes(const LinearArgs &args) { return (uint64_t{args.n} * args.parts[0].weight.n * sizeof(float) + 255) / 256 * 256; }
 
 // All products of an op, part p to `out(p)`; those of SILU_MUL to scratch memory and from there to out(0).
-template <typename Out> bool multiply_all(const Context &context, const LinearArgs &args, const Algorithm *algorithms, Out out) {
+template <typename Out> bool multiply_all(const Context &context, const LinearArgs &args, const Algorithms &algorithms, Out out) {
     if (args.epilogue != Epilogue::SILU_MUL) {
         for (uint32_t p = 0; p < args.part_count; p++)
             if (!multiply(context, plan_of(*context.blas, args, p), args, p, out(p), algorithms[p])) return false;
@@ -195,8 +227,7 @@ template <typename Out> bool multiply_all(const Context &context, const LinearAr
     std::byte *sides[2] = {context.scratch, context.scratch + side_bytes(args)};
     for (uint32_t p = 0; p < 2; p++)
         if (!multiply(context, plan_of(*context.blas, args, p), args, p, sides[p], algorithms[p])) return false;
-    launch(context, cpu::SiluMulArgs{reinterpret_cast<float *>(sides[0]), reinterpret_cast<float *>(sides[1]), out(0), args.n, args.parts[0].weight.n,
-                                     args.out_storage});
+    launch_silu(context, args, sides[0], sides[1], out(0));
     return true;
 }
 
@@ -271,6 +302,36 @@ Choice find_choice(const Context &context, const LinearArgs &args, void (*ours)(
     return choice;
 }
 
+// The choice's algorithms as they can do this number of rows; null where the library has none.
+const Algorithms *checked_for(Blas &blas, Choice &choice, const LinearArgs &args) {
+    if (const auto known = choice.checked.find(args.n); known != choice.checked.end()) return &known->second;
+    if (choice.checked.size() >= kMostPlans) choice.checked.clear();
+    Algorithms algorithms = choice.algorithms;
+    for (uint32_t p = 0; p < args.part_count; p++) {
+        const Plan &plan = plan_of(blas, args, p);
+        Candidate result{};
+        if (blas.functions.check(blas.handle, plan.product, plan.a, plan.b, plan.c, plan.c, &algorithms[p], &result) == 0 && result.workspace <= kWorkspace)
+            continue;
+        const std::vector<Algorithm> others = candidates_of(blas, plan);
+        if (others.empty()) return nullptr;
+        algorithms[p] = others[0];
+    }
+    return &choice.checked.emplace(args.n, algorithms).first->second;
+}
+
+// What is known of an op's kind, finding it out where that can be done; null where not.
+Choice *choice_of(const Context &context, const LinearArgs &args, void (*ours)(const Context &, const LinearArgs &)) {
+    if (context.blas == nullptr || !can_multiply(args)) return nullptr;
+    Blas &blas = *context.blas;
+    if (args.epilogue == Epilogue::SILU_MUL && 2 * side_bytes(args) > context.scratch_bytes) return nullptr;
+    const Kind kind = kind_of(args);
+    if (const auto known = blas.choices.find(kind); known != blas.choices.end()) return &known->second;
+    cudaStreamCaptureStatus capturing = cudaStreamCaptureStatusNone;
+    check(cudaStreamIsCapturing(context.stream, &capturing), "asking whether a recording is made");
+    if (capturing != cudaStreamCaptureStatusNone) return nullptr;
+    return &blas.choices.emplace(kind, find_choice(context, args, ours)).first->second;
+}
+
 } // namespace
 
 Blas *load_blas(std::string &why_not) {
@@ -302,32 +363,14 @@ void unload_blas(Blas *blas) {
     delete blas;
 }
 
+void prepare_blas(const Context &context, const LinearArgs &args, void (*ours)(const Context &, const LinearArgs &)) { choice_of(context, args, ours); }
+
 bool launch_blas(const Context &context, const LinearArgs &args, void (*ours)(const Context &, const LinearArgs &)) {
-    if (context.blas == nullptr || !can_multiply(args)) return false;
-    Blas &blas = *context.blas;
-    if (args.epilogue == Epilogue::SILU_MUL && 2 * side_bytes(args) > context.scratch_bytes) return false;
-    const Kind kind = kind_of(args);
-    auto known = blas.choices.find(kind);
-    if (known == blas.choices.end()) {
-        cudaStreamCaptureStatus capturing = cudaStreamCaptureStatusNone;
-        check(cudaStreamIsCapturing(context.stream, &capturing), "asking whether a recording is made");
-        if (capturing != cudaStreamCaptureStatusNone) return false;
-        known = blas.choices.emplace(kind, find_choice(context, args, ours)).first;
-    }
-    if (known->second.ours) return false;
-    // An algorithm was found with some number of rows, and is asked whether it can do this one.
-    Algorithm algorithms[3] = {};
-    for (uint32_t p = 0; p < args.part_count; p++) {
-        const Plan &plan = plan_of(blas, args, p);
-        algorithms[p] = known->second.algorithms[p];
-        Candidate result{};
-        if (blas.functions.check(blas.handle, plan.product, plan.a, plan.b, plan.c, plan.c, &algorithms[p], &result) == 0 && result.workspace <= kWorkspace)
-            continue;
-        const std::vector<Algorithm> others = candidates_of(blas, plan);
-        if (others.empty()) return false;
-        algorithms[p] = others[0];
-    }
-    if (!multiply_all(context, args, algorithms, [&](uint32_t p) { return args.parts[p].out; }))
+    Choice *choice = choice_of(context, args, ours);
+    if (choice == nullptr || choice->ours) return false;
+    const Algorithms *algorithms = checked_for(*context.blas, *choice, args);
+    if (algorithms == nullptr) return false;
+    if (!multiply_all(context, args, *algorithms, [&](uint32_t p) { return args.parts[p].out; }))
         fail(INTARSIA_DEVICE_FAULT, "cuBLASLt refused a product of %u rows", args.n);
     return true;
 }

@@ -19,6 +19,9 @@ void unload_blas(Blas *blas);
 // while the stream is being captured: then what is not known yet is left to our own.
 bool launch_blas(const Context &context, const cpu::LinearArgs &args, void (*ours)(const Context &, const cpu::LinearArgs &));
 
+// Finds out what launch_blas would, and runs the op into scratch memory alone: before a recording.
+void prepare_blas(const Context &context, const cpu::LinearArgs &args, void (*ours)(const Context &, const cpu::LinearArgs &));
+
 // What was found out, a line for each kind of op after one that names the library's version; and taking it over, as far as the version is this one's.
 std::string choices(const Blas &blas);
 void adopt(Blas &blas, const std::string &choices);

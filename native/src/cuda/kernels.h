@@ -25,6 +25,10 @@ void launch(const Context &context, const cpu::AddArgs &args);
 void launch(const Context &context, const cpu::SelectRowsArgs &args);
 void launch(const Context &context, const cpu::RoundArgs &args);
 
+// Finds out, where that is not known yet, which kernel is the fastest for such an op: by timing, which cannot be done while a stream is captured. Reads the
+// inputs, whatever they hold, and writes nothing but scratch memory.
+void prepare(const Context &context, const cpu::LinearArgs &args);
+
 // norm, then linear over its result, which is read by nothing else and is not written. Only for few rows and a norm over whole rows.
 bool can_launch(const Context &context, const cpu::NormArgs &norm, const cpu::LinearArgs &linear);
 void launch(const Context &context, const cpu::NormArgs &norm, const cpu::LinearArgs &linear);

@@ -14,7 +14,7 @@ using cpu::LinearArgs;
 using cpu::NormArgs;
 
 constexpr uint32_t kFewRows = 64;   // up to here weights are streamed, for 16 rows at a time
-constexpr uint32_t kBlasRows = 33;  // from here cuBLASLt may be faster
+constexpr uint32_t kBlasRows = 17;  // from here cuBLASLt may be faster
 
 void launch_ours(const Context &context, const LinearArgs &args) {
     if (!can_slice(args)) launch_chain(context, args);
@@ -28,6 +28,10 @@ void launch(const Context &context, const LinearArgs &args) {
     if (args.n == 0) return;
     if (!context.deterministic && args.n >= kBlasRows && launch_blas(context, args, launch_ours)) return;
     launch_ours(context, args);
+}
+
+void prepare(const Context &context, const LinearArgs &args) {
+    if (!context.deterministic && args.n >= kBlasRows) prepare_blas(context, args, launch_ours);
 }
 
 bool can_launch(const Context &, const NormArgs &norm, const LinearArgs &linear) { return can_stream(norm, linear); }

@@ -59,6 +59,8 @@ void wait(GpuContext &context) {
 }
 
 GpuRecording *record(GpuContext &context, const KernelArgs *calls, uint32_t count, const GpuArgmax *choice) {
+    for (uint32_t i = 0; i < count; i++)
+        if (const auto *linear = std::get_if<cpu::LinearArgs>(&calls[i])) prepare(context, *linear);
     auto recording = std::make_unique<GpuRecording>();
     cudaGraph_t graph = nullptr;
     check(cudaStreamBeginCapture(context.stream, cudaStreamCaptureModeRelaxed), "beginning a recording");
