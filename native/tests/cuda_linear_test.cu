@@ -148,6 +148,9 @@ const Case kCases[] = {
     {"longer than the ring", Storage::BF16, 9728, {264}, Epilogue::STORE, Storage::BF16, false, 65},
     {"many tiles", Storage::BF16, 256, {20001}, Epilogue::STORE, Storage::F32, false, 65},
     {"many gates", Storage::BF16, 64, {9001, 9001}, Epilogue::SILU_MUL, Storage::BF16, false, 65},
+    {"inputs past the last box", Storage::BF16, 1096, {200, 72}, Epilogue::STORE, Storage::BF16, false},
+    {"a box of inputs and a half", Storage::BF16, 96, {328}, Epilogue::ADD, Storage::F32, false},
+    {"gates past the last tile", Storage::BF16, 160, {72, 72}, Epilogue::SILU_MUL, Storage::BF16, false},
     {"f32", Storage::F32, 1024, {256, 128}, Epilogue::STORE, Storage::F32, false},
     {"f32, gate and up", Storage::F32, 33, {37, 37}, Epilogue::SILU_MUL, Storage::F32, true},
     {"f32, add", Storage::F32, 100, {77}, Epilogue::ADD, Storage::F32, true},
@@ -374,13 +377,13 @@ TEST(CudaLinear, TheLibraryComputesTheSame) {
     for (const Case &what : kCases) {
         SCOPED_TRACE(what.name);
         Op op(what, what.most_rows);
-        for (const uint32_t n : {40u, 64u, 65u, 200u, 513u}) {
+        for (const uint32_t n : {9u, 20u, 40u, 64u, 65u, 200u, 513u}) {
             if (n > what.most_rows) continue;
             op.poison();
             launch(context, op.args(0, n));
             const auto got = op.read();
             for (size_t p = 0; p < op.outs(); p++)
-                for (const uint32_t r : {0u, 39u, n - 1}) EXPECT_LT(op.error(got[p], r, p), op.bound()) << n << " rows, row " << r;
+                for (const uint32_t r : {0u, n / 2, n - 1}) EXPECT_LT(op.error(got[p], r, p), op.bound()) << n << " rows, row " << r;
             EXPECT_TRUE(untouched(op, got, n)) << n << " rows";
         }
     }
@@ -393,6 +396,53 @@ TEST(CudaLinear, TheLibraryComputesTheSame) {
     adopt(*other, "cublasLt 1\n1 2 3");
     adopt(*other, text.substr(0, text.size() / 2) + "garbage\n\n");
     unload_blas(other);
+}
+
+// Every shape of Hopper's kernels against the row alone, and some rows against f64.
+TEST(CudaLinear, GroupsOfWarpsComputeTheSame) {
+    NEEDS_CUDA();
+    GpuContext context(0, true, uint64_t{2} << 30);
+    for (const Case &what : kCases) {
+        SCOPED_TRACE(what.name);
+        Op op(what, what.most_rows);
+        if (!can_wgmma(context, op.args(0, 1))) {
+            EXPECT_TRUE(what.bias || what.storage == Storage::F32 || what.k % 8 != 0 || what.outputs[0] % 8 != 0 || context.multiprocessors < 100);
+            continue;
+        }
+        const auto want = alone(context, op, what.most_rows);
+        std::vector<WgmmaShape> shapes = {{128, 0}, {256, 0}};
+        for (const uint32_t width : {16u, 32u, 64u, 128u, 256u})
+            for (const uint32_t shares : {1u, 2u, 4u, 8u})
+                if (shares <= (what.k + 63) / 64) shapes.push_back({width, shares});
+        double worst = 0;
+        for (const WgmmaShape shape : shapes)
+            for (const uint32_t n : {1u, 16u, 65u, 200u, 513u}) {
+                if (n > what.most_rows || (shape.shares != 0 && n > 4 * shape.width)) continue;
+                op.poison();
+                launch_wgmma(context, op.args(0, n), shape);
+                const auto got = op.read();
+                SCOPED_TRACE("shape " + std::to_string(shape.width) + "/" + std::to_string(shape.shares) + ", " + std::to_string(n) + " rows");
+                EXPECT_TRUE(untouched(op, got, n));
+                for (size_t p = 0; p < op.outs(); p++) {
+                    EXPECT_LT(op.error(got[p], n - 1, p), op.bound());
+                    for (uint32_t r = 0; r < n; r++) {
+                        double off = 0, norm = 0;
+                        for (uint32_t o = 0; o < what.outputs[p]; o++) {
+                            const double a = op.element(got[p], r, p, o), b = op.element(want[p], r, p, o);
+                            off += (a - b) * (a - b);
+                            norm += b * b;
+                        }
+                        const double error = std::sqrt(off / norm);
+                        worst = std::max(worst, std::isnan(error) ? INFINITY : error);
+                        if (!(error < op.bound())) {
+                            ADD_FAILURE() << "part " << p << " row " << r << " is off by " << error;
+                            break;
+                        }
+                    }
+                }
+            }
+        std::printf("  %-26s off by %.2e\n", what.name, worst);
+    }
 }
 
 // In place, one after the other, captured and replayed with other inputs: each replay adds once more.

@@ -14,10 +14,12 @@ using cpu::LinearArgs;
 using cpu::NormArgs;
 
 constexpr uint32_t kFewRows = 64;   // up to here weights are streamed, for 16 rows at a time
+constexpr uint32_t kWgmmaRows = 9;  // from here groups of warps multiply, where bits may depend on the number of rows
 constexpr uint32_t kBlasRows = 17;  // from here cuBLASLt may be faster
 
 void launch_ours(const Context &context, const LinearArgs &args) {
-    if (!can_slice(args)) launch_chain(context, args);
+    if (!context.deterministic && args.n >= kWgmmaRows && can_wgmma(context, args)) launch_wgmma(context, args, wgmma_shape(context, args));
+    else if (!can_slice(args)) launch_chain(context, args);
     else if (args.n <= kFewRows) launch_stream(context, args, nullptr, stream_shape(context, args));
     else launch_tiles(context, args, tile_shape(context, args));
 }
