@@ -214,8 +214,10 @@ bool multiply(const Context &context, const Plan &plan, const LinearArgs &args, 
                                    plan.c, out, plan.c, &algorithm, blas.workspace, kWorkspace, context.stream) == 0;
 }
 
-// Bytes of scratch memory for gate and for up, at a multiple of 256.
-uint64_t side_bytes(const LinearArgs &args) { return (uint64_t{args.n} * args.parts[0].weight.n * sizeof(float) + 255) / 256 * 256; }
+// Bytes of scratch memory for a part's products, at a multiple of 256.
+uint64_t side_bytes(const LinearArgs &args, uint32_t p = 0) {
+    return (uint64_t{args.n} * args.parts[p].weight.n * cpu::element_bytes(product_storage(args)) + 255) / 256 * 256;
+}
 
 // All products of an op, part p to `out(p)`; those of SILU_MUL to scratch memory and from there to out(0).
 template <typename Out> bool multiply_all(const Context &context, const LinearArgs &args, const Algorithms &algorithms, Out out) {
@@ -274,8 +276,7 @@ Choice find_choice(const Context &context, const LinearArgs &args, void (*ours)(
     uint64_t offsets[3] = {pair ? 2 * side_bytes(args) : 0, 0, 0}, end = offsets[0];
     for (uint32_t p = 0; p < (pair ? 1 : args.part_count); p++) {
         offsets[p] = end;
-        end += side_bytes(args) / args.parts[0].weight.n * args.parts[p].weight.n + 512;
-        end = end / 256 * 256;
+        end += side_bytes(args, p);
     }
     if (end > context.scratch_bytes) return choice;
     const auto out = [&](uint32_t p) { return static_cast<void *>(context.scratch + offsets[p]); };

@@ -44,6 +44,14 @@ __device__ uint32_t aligned_shared() {
     return (shared_address(shared) + 1023) / 1024 * 1024;
 }
 
+// A place in the ring, and whether it is used an even or odd time.
+struct Slot {
+    uint32_t index = 0, round = 0;
+    __device__ void next(uint32_t stages) {
+        if (++index == stages) index = 0, round ^= 1;
+    }
+};
+
 // Four products over the inputs of a stage.
 template <uint32_t Count> __device__ void multiply_stage(float (&d)[Count], uint32_t a, uint32_t b, bool add) {
     const uint64_t left = hopper::tile_of_rows(a), right = hopper::tile_of_rows(b);
@@ -76,8 +84,8 @@ __global__ void __launch_bounds__(160) few(const __grid_constant__ Maps maps, co
 
     if (warp == 4) {
         if (lane == 0) {
-            const auto load_weights = [&](uint32_t i) {
-                const uint32_t barrier = shared_address(full + i % stages), to = ring + i % stages * kStageBytes, k = (first + i) * kBlock;
+            const auto load_weights = [&](uint32_t slot, uint32_t i) {
+                const uint32_t barrier = shared_address(full + slot), to = ring + slot * kStageBytes, k = (first + i) * kBlock;
                 hopper::arrive_expecting(barrier, kStageBytes);
                 if (pair) {
                     hopper::load(to, &maps.weights[0], barrier, k, at.first);
@@ -86,32 +94,37 @@ __global__ void __launch_bounds__(160) few(const __grid_constant__ Maps maps, co
                     hopper::load(to, &maps.weights[at.part], barrier, k, at.first);
                 }
             };
-            const auto load_rows = [&](uint32_t i) {
-                hopper::load(ring + i % stages * kStageBytes + kWeightBytes, &maps.x, shared_address(full + i % stages), (first + i) * kBlock, row0);
+            const auto load_rows = [&](uint32_t slot, uint32_t i) {
+                hopper::load(ring + slot * kStageBytes + kWeightBytes, &maps.x, shared_address(full + slot), (first + i) * kBlock, row0);
             };
             const uint32_t ahead = min(stages, count);
-            for (uint32_t i = 0; i < ahead; i++) load_weights(i);
+            for (uint32_t i = 0; i < ahead; i++) load_weights(i, i);
             wait_for_earlier();
-            for (uint32_t i = 0; i < ahead; i++) load_rows(i);
-            for (uint32_t i = ahead; i < count; i++) {
-                hopper::wait(shared_address(empty + i % stages), (i / stages - 1) & 1);
-                load_weights(i);
-                load_rows(i);
+            for (uint32_t i = 0; i < ahead; i++) load_rows(i, i);
+            Slot at_slot;
+            for (uint32_t i = ahead; i < count; i++, at_slot.next(stages)) {
+                hopper::wait(shared_address(empty + at_slot.index), at_slot.round);
+                load_weights(at_slot.index, i);
+                load_rows(at_slot.index, i);
             }
         }
     } else {
         float d[Columns / 2];
 #pragma unroll
         for (uint32_t i = 0; i < Columns / 2; i++) d[i] = 0;
+        Slot slot;
+        uint32_t before = 0;
         for (uint32_t i = 0; i < count; i++) {
-            const uint32_t stage = ring + i % stages * kStageBytes;
-            hopper::wait(shared_address(full + i % stages), i / stages & 1);
+            const uint32_t stage = ring + slot.index * kStageBytes;
+            hopper::wait(shared_address(full + slot.index), slot.round);
             hopper::products_begin();
             multiply_stage(d, stage, stage + kWeightBytes, true);
             hopper::products_end();
             hopper::wait_for_products<1>();
-            if (i > 0 && lane == 0) hopper::arrive(shared_address(empty + (i - 1) % stages));
+            if (i > 0 && lane == 0) hopper::arrive(shared_address(empty + before));
             __syncwarp();
+            before = slot.index;
+            slot.next(stages);
         }
         hopper::wait_for_products<0>();
         hopper::keep(d);
@@ -128,7 +141,7 @@ __global__ void __launch_bounds__(160) few(const __grid_constant__ Maps maps, co
     hopper::cluster_sync();
     if (warp < 4) {
         wait_for_earlier();
-        const uint32_t fours = (pair ? kFewOutputs / 2 : kFewOutputs) / 4, width = args.parts[at.part].weight.n;
+        const uint32_t shift = pair ? 3 : 4, width = args.parts[at.part].weight.n;
         const uint32_t rows = min(Columns, args.n - row0);
         const auto sum = [&](uint32_t from) {
             float4 total = hopper::load_at(hopper::address_at(from, 0));
@@ -138,8 +151,8 @@ __global__ void __launch_bounds__(160) few(const __grid_constant__ Maps maps, co
             }
             return total;
         };
-        for (uint32_t u = rank * 128 + threadIdx.x; u < rows * fours; u += 128 * shares) {
-            const uint32_t row = u / fours, o = u % fours * 4, from = ring + (row * kPitch + o) * 4;
+        for (uint32_t u = rank * 128 + threadIdx.x; u < rows << shift; u += 128 * shares) {
+            const uint32_t row = u >> shift, o = (u & ((1u << shift) - 1)) * 4, from = ring + (row * kPitch + o) * 4;
             if (at.first + o >= width) continue;
             const uint64_t to = uint64_t{row0 + row} * width + at.first + o;
             float4 residual{};
