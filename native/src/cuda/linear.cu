@@ -15,7 +15,7 @@ using cpu::NormArgs;
 
 constexpr uint32_t kFewRows = 64;   // up to here weights are streamed, for 16 rows at a time
 constexpr uint32_t kWgmmaRows = 9;  // from here groups of warps multiply, where bits may depend on the number of rows
-constexpr uint32_t kBlasRows = 17;  // from here cuBLASLt may be faster
+constexpr uint32_t kBlasRows = 65;  // from here cuBLASLt may be faster
 
 void launch_ours(const Context &context, const LinearArgs &args) {
     if (!context.deterministic && args.n >= kWgmmaRows && can_wgmma(context, args)) launch_wgmma(context, args, wgmma_shape(context, args));

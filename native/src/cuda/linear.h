@@ -49,7 +49,7 @@ void launch_tiles(const Context &context, const cpu::LinearArgs &args, TileShape
 
 // Hopper's products of groups of warps, for nine and more rows; the order of sums is another than above, and another for each shape. bf16 without biases.
 struct WgmmaShape {
-    uint32_t width;  // rows of a tile: 16, 32, 64, 128 or 256; or, where `shares` is 0, outputs of a tile of many rows: 128 or 256
+    uint32_t width;  // rows of a tile: 16, 32, 64 or 128; or, where `shares` is 0, outputs of a tile of many rows: 128 or 256
     uint32_t shares; // of the inputs, each for a block of a cluster: 1, 2, 4 or 8
 };
 bool can_wgmma(const Context &context, const cpu::LinearArgs &args);

@@ -1,7 +1,7 @@
 // Products of nine and more rows on Hopper: tiles come by the copy engine, a ring of them ahead of the warps that multiply (wgmma). The order of sums is not that
 // of linear.h.
 //
-// Up to some hundred rows weights are the 64 rows of a product and the tokens its columns, 16 to 256; the inputs are shared out to the blocks of a cluster, whose
+// Up to some hundred rows weights are the 64 rows of a product and the tokens its columns, 16 to 128; the inputs are shared out to the blocks of a cluster, whose
 // sums are added in order. With more, 128 tokens by 128 or 256 outputs are a block's tile, and a pair of blocks with the same outputs share what they load of weights.
 #include <cuda.h>
 
@@ -24,7 +24,7 @@ constexpr uint32_t kFewOutputs = 64;
 constexpr uint32_t kFewStages = 8;       // at most
 constexpr uint32_t kPitch = 68;          // floats between rows of sums: threads of a warp write to different banks
 constexpr uint32_t kManyRows = 128;      // of a block
-constexpr uint32_t kMostShared = 224 * 1024;
+constexpr uint32_t kHalfShared = 100 * 1024; // two blocks of few columns to a multiprocessor: one multiplies while the other begins or ends
 
 struct Maps {
     CUtensorMap x, weights[3];
@@ -366,10 +366,10 @@ void launch_clusters(const Context &context, void (*kernel)(Parameters...), dim3
 }
 
 template <uint32_t Columns> void launch_few(const Context &context, const LinearArgs &args, uint32_t shares) {
-    static const cudaError_t allowed = cudaFuncSetAttribute(few<Columns>, cudaFuncAttributeMaxDynamicSharedMemorySize, kMostShared);
+    static const cudaError_t allowed = cudaFuncSetAttribute(few<Columns>, cudaFuncAttributeMaxDynamicSharedMemorySize, kHalfShared + 1024);
     check(allowed, "linear, shared memory");
     constexpr uint32_t kStageBytes = (kFewOutputs + Columns) * kRowBytes, kSums = Columns * kPitch * 4;
-    constexpr uint32_t kFit = kMostShared / kStageBytes - 1, kMost = kFit < (Columns >= 256 ? 4 : kFewStages) ? kFit : Columns >= 256 ? 4 : kFewStages;
+    constexpr uint32_t kFit = kHalfShared / kStageBytes, kMost = kFit < kFewStages ? kFit : kFewStages;
     const uint32_t blocks = ceil_of(args.parts[0].weight.k, kBlock), each = ceil_of(blocks, shares), stages = each < kMost ? each : kMost;
     const uint32_t bytes = 1024 + (stages * kStageBytes > kSums ? stages * kStageBytes : kSums);
     const bool pair = args.epilogue == Epilogue::SILU_MUL;
@@ -399,29 +399,30 @@ bool can_wgmma(const Context &context, const LinearArgs &args) {
     return true;
 }
 
-// A block's time is that of its stages and of its end; blocks run in rounds.
+// By a model of the time in microseconds, as measured on an H200: of a block's stages, of its beginning and end, and of rounds of blocks.
 WgmmaShape wgmma_shape(const Context &context, const LinearArgs &args) {
     const uint32_t processors = static_cast<uint32_t>(context.multiprocessors), blocks = ceil_of(args.parts[0].weight.k, kBlock);
-    WgmmaShape best{};
+    WgmmaShape best{16, 1};
     float least = 1e30f;
-    if (args.n > 256) {
+    const auto consider = [&](WgmmaShape shape, float time) {
+        if (time < least) least = time, best = shape;
+    };
+    if (args.n > 128)
         for (const uint32_t outputs : {128u, 256u}) {
             const uint32_t tiles = across_of(args, outputs) * ceil_of(args.n, 2 * kManyRows);
-            const float rounds = static_cast<float>(ceil_of(tiles, processors / 2));
-            const float cost = rounds * (static_cast<float>(blocks) * (outputs == 256 ? 0.72f : 0.42f) + (outputs == 256 ? 2.5f : 1.5f));
-            if (cost < least) least = cost, best = {outputs, 0};
+            const float stages = static_cast<float>(blocks) * (outputs == 256 ? 0.575f : 0.306f);
+            consider({outputs, 0}, static_cast<float>(ceil_of(tiles, processors / 2)) * (stages + (outputs == 256 ? 4.5f : 2.9f)) + 2.0f);
         }
-        return best;
-    }
-    uint32_t columns = 16;
-    while (columns < args.n) columns *= 2;
-    for (const uint32_t shares : {1u, 2u, 4u, 8u}) {
-        if (shares > blocks) break;
-        const uint32_t count = across_of(args, kFewOutputs) * shares;
-        const float stage = 0.06f + 0.0012f * static_cast<float>(columns);                         // us
-        const float end = 0.8f + 0.006f * static_cast<float>(columns) + (shares > 1 ? 0.6f : 0.0f);
-        const float cost = static_cast<float>(ceil_of(count, processors)) * (static_cast<float>(ceil_of(blocks, shares)) * stage + (columns > 64 ? end : 0)) + end;
-        if (cost < least) least = cost, best = {columns, shares};
+    if (args.n > 1024) return best;
+    for (const uint32_t columns : {16u, 32u, 64u, 128u}) {
+        if (columns < 64 && columns < args.n) continue;
+        for (const uint32_t shares : {1u, 2u, 4u, 8u}) {
+            if (shares > blocks) break;
+            const float wide = static_cast<float>(columns), each = static_cast<float>(ceil_of(blocks, shares)), count = static_cast<float>(shares);
+            const uint32_t all = across_of(args, kFewOutputs) * ceil_of(args.n, columns) * shares;
+            const float stage = 0.11f + 0.0012f * wide, crowd = 0.0045f + 0.00008f * wide, share = 0.04f + 0.0014f * wide;
+            consider({columns, shares}, each * stage + static_cast<float>(all) * crowd + count * share + 2.2f + 0.01f * wide);
+        }
     }
     return best;
 }
@@ -432,8 +433,7 @@ void launch_wgmma(const Context &context, const LinearArgs &args, WgmmaShape sha
     case 16: return launch_few<16>(context, args, shape.shares);
     case 32: return launch_few<32>(context, args, shape.shares);
     case 64: return launch_few<64>(context, args, shape.shares);
-    case 128: return launch_few<128>(context, args, shape.shares);
-    default: return launch_few<256>(context, args, shape.shares);
+    default: return launch_few<128>(context, args, shape.shares);
     }
 }
 
