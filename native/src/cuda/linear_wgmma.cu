@@ -399,7 +399,8 @@ bool can_wgmma(const Context &context, const LinearArgs &args) {
     return true;
 }
 
-// By a model of the time in microseconds, as measured on an H200: of a block's stages, of its beginning and end, and of rounds of blocks.
+// Up to 128 rows by a model of the time in microseconds, as measured on an H200: of a block's stages, of its beginning and end, and of how many there are. With
+// more rows, tiles of many rows, the larger where fewer rounds of them make up for their longer ends; but where those are too few, shares of smaller ones.
 WgmmaShape wgmma_shape(const Context &context, const LinearArgs &args) {
     const uint32_t processors = static_cast<uint32_t>(context.multiprocessors), blocks = ceil_of(args.parts[0].weight.k, kBlock);
     WgmmaShape best{16, 1};
@@ -407,13 +408,18 @@ WgmmaShape wgmma_shape(const Context &context, const LinearArgs &args) {
     const auto consider = [&](WgmmaShape shape, float time) {
         if (time < least) least = time, best = shape;
     };
-    if (args.n > 128)
+    if (args.n > 128) {
         for (const uint32_t outputs : {128u, 256u}) {
             const uint32_t tiles = across_of(args, outputs) * ceil_of(args.n, 2 * kManyRows);
             const float stages = static_cast<float>(blocks) * (outputs == 256 ? 0.575f : 0.306f);
-            consider({outputs, 0}, static_cast<float>(ceil_of(tiles, processors / 2)) * (stages + (outputs == 256 ? 4.5f : 2.9f)) + 2.0f);
+            consider({outputs, 0}, static_cast<float>(ceil_of(tiles, processors / 2)) * (stages + (outputs == 256 ? 4.5f : 2.6f)));
         }
-    if (args.n > 1024) return best;
+        if (across_of(args, 128) * ceil_of(args.n, 2 * kManyRows) >= processors / 4 - 1) return best;
+        uint32_t shares = 4;
+        const uint32_t tiles = across_of(args, kFewOutputs) * ceil_of(args.n, 64);
+        while (shares > 1 && (shares > blocks || tiles * shares > processors * 3 / 2)) shares /= 2;
+        return {64, shares};
+    }
     for (const uint32_t columns : {16u, 32u, 64u, 128u}) {
         if (columns < 64 && columns < args.n) continue;
         for (const uint32_t shares : {1u, 2u, 4u, 8u}) {
@@ -421,7 +427,7 @@ WgmmaShape wgmma_shape(const Context &context, const LinearArgs &args) {
             const float wide = static_cast<float>(columns), each = static_cast<float>(ceil_of(blocks, shares)), count = static_cast<float>(shares);
             const uint32_t all = across_of(args, kFewOutputs) * ceil_of(args.n, columns) * shares;
             const float stage = 0.11f + 0.0012f * wide, crowd = 0.0045f + 0.00008f * wide, share = 0.04f + 0.0014f * wide;
-            consider({columns, shares}, each * stage + static_cast<float>(all) * crowd + count * share + 2.2f + 0.01f * wide);
+            consider({columns, shares}, each * stage + static_cast<float>(all) * crowd + count * share + 0.01f * wide);
         }
     }
     return best;
