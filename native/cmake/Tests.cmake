@@ -16,6 +16,11 @@ target_include_directories(intarsia_tests PRIVATE tests)
 target_link_libraries(intarsia_tests PRIVATE intarsia_objects intarsia_sanitizer GTest::gtest GTest::gtest_main)
 gtest_discover_tests(intarsia_tests DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120)
 
+# A CUDA device without one: the host's side of CUDA devices runs on it on any machine.
+add_library(intarsia_emulated_gpu SHARED tests/emulated_gpu.cpp)
+target_include_directories(intarsia_emulated_gpu PRIVATE tests include src ${INTARSIA_GENERATED})
+target_link_libraries(intarsia_emulated_gpu PRIVATE intarsia_flags intarsia_sanitizer)
+
 add_executable(intarsia_consumer tests/consumer.c)
 target_compile_options(intarsia_consumer PRIVATE -Wall -Wextra -Wpedantic -Werror)
 target_link_libraries(intarsia_consumer PRIVATE intarsia intarsia_sanitizer)

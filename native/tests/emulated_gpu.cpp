@@ -3,6 +3,7 @@
 //
 // INTARSIA_EMULATED_FAULT=N of the environment: the N-th run or replay on the device that is opened first is a fault, which is found when the
 // device is waited for.
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -58,6 +59,8 @@ void choose(const GpuArgmax &a) {
                 best = static_cast<int32_t>(i);
             }
         a.tokens[row] = best;
+        std::atomic_ref(a.ring[uint64_t{*a.turn % kGpuTurns} * a.ring_rows + row])
+            .store(uint64_t{*a.turn} << 32 | static_cast<uint32_t>(best), std::memory_order_release);
     }
 }
 
@@ -108,6 +111,12 @@ int32_t wait(GpuContext *context, char *message) {
     return context->broken ? broken(message) : 0;
 }
 
+// What is asked about gets done: there is no other moment for it.
+int32_t ask_done(GpuContext *context, uint32_t *done, char *message) {
+    *done = 1;
+    return wait(context, message);
+}
+
 void close(GpuContext *context) {
     char ignored[kGpuMessage];
     wait(context, ignored);
@@ -142,7 +151,15 @@ int32_t upload(GpuContext *context, void *to, const void *from, uint64_t bytes, 
 }
 
 int32_t stage(GpuContext *context, const GpuSegment *segments, uint32_t count, char *message) {
-    for (uint32_t i = 0; i < count; i++) upload(context, segments[i].to, segments[i].from, segments[i].bytes, message);
+    for (uint32_t i = 0; i < count; i++) {
+        upload(context, segments[i].to, segments[i].from, segments[i].bytes, message);
+        if (segments[i].earlier == nullptr) continue;
+        context->asked.emplace_back([segment = segments[i]] {
+            auto *words = static_cast<int32_t *>(segment.to);
+            for (uint64_t w = 0; w < segment.bytes / 4; w++)
+                if (words[w] < 0) words[w] = segment.earlier[-1 - words[w]];
+        });
+    }
     return 0;
 }
 
@@ -204,9 +221,9 @@ int32_t measure_read(GpuContext *, uint64_t bytes, double *bytes_per_second, cha
     return 0;
 }
 
-constexpr GpuPlugin kPlugin = {kGpuPluginVersion, sizeof(KernelArgs), INTARSIA_BUILD_ID, count,  query, open,  close,   allocate, release,
-                               pin,               unpin,              upload,            stage,  download, run, argmax, wait,     record,
-                               discard,           replay,             profile,           measure_read};
+constexpr GpuPlugin kPlugin = {kGpuPluginVersion, sizeof(KernelArgs), INTARSIA_BUILD_ID, count,  query, open,  close,    allocate, release,
+                               pin,               unpin,              upload,            stage,  download, run, argmax,  wait,     ask_done,
+                               record,            discard,            replay,            profile, measure_read};
 
 } // namespace
 } // namespace intarsia

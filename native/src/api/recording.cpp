@@ -73,6 +73,23 @@ intarsia_status intarsia_replay_step(intarsia_step *step, intarsia_recording *re
     });
 }
 
+intarsia_status intarsia_step_enqueue(intarsia_step *step, intarsia_recording *recording, uint32_t sequences) {
+    return guarded(__func__, [&] {
+        const auto target = get(step);
+        const auto recorded = get(recording);
+        const std::lock_guard lock(target->mutex);
+        target->value.enqueue(*recorded, sequences);
+    });
+}
+
+intarsia_status intarsia_step_collect(intarsia_step *step) {
+    return guarded(__func__, [&] {
+        const auto target = get(step);
+        const std::lock_guard lock(target->mutex);
+        target->value.collect();
+    });
+}
+
 intarsia_status intarsia_replay_profile(intarsia_step *step, intarsia_recording *recording, uint64_t *out_nanoseconds, uint32_t count) {
     return guarded(__func__, [&] {
         const auto target = get(step);

@@ -51,8 +51,10 @@ namespace cuda {
 // What the plug-in does on an opened device; each fails by throwing an Error.
 void upload(GpuContext &context, void *to, const void *from, uint64_t bytes);
 void stage(GpuContext &context, const GpuSegment *segments, uint32_t count);
+bool done(GpuContext &context);
 void wait(GpuContext &context);
 void run(GpuContext &context, const KernelArgs *calls, uint32_t count);
+void publish(const GpuContext &context, const GpuArgmax &chosen);
 void argmax(GpuContext &context, const GpuArgmax &argmax);
 GpuRecording *record(GpuContext &context, const KernelArgs *calls, uint32_t count, const GpuArgmax *argmax);
 void profile(GpuContext &context, const KernelArgs *calls, uint32_t count, const GpuArgmax *argmax, uint64_t *nanoseconds);

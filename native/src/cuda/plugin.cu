@@ -150,6 +150,10 @@ int32_t wait(GpuContext *context, char *message) {
     return on(context, message, [&] { cuda::wait(*context); });
 }
 
+int32_t ask(GpuContext *context, uint32_t *done, char *message) {
+    return on(context, message, [&] { *done = cuda::done(*context); });
+}
+
 int32_t record(GpuContext *context, const KernelArgs *calls, uint32_t count, const GpuArgmax *argmax, GpuRecording **out, char *message) {
     return on(context, message, [&] { *out = cuda::record(*context, calls, count, argmax); });
 }
@@ -178,7 +182,7 @@ int32_t measure_read(GpuContext *context, uint64_t bytes, double *bytes_per_seco
 
 constexpr GpuPlugin kPlugin = {
     kGpuPluginVersion, sizeof(KernelArgs), INTARSIA_BUILD_ID, count, query, open, close, allocate, release, pin, unpin, upload, stage,
-    download, run, argmax, wait, record, discard, replay, profile, measure_read,
+    download, run, argmax, wait, ask, record, discard, replay, profile, measure_read,
 };
 
 } // namespace

@@ -4,6 +4,7 @@
 #include "cuda/kernels.h"
 #include "cuda/opened.h"
 #include "runtime/error.h"
+#include "runtime/relax.h"
 
 namespace intarsia::cuda {
 
@@ -44,18 +45,18 @@ void run(GpuContext &context, const KernelArgs *calls, uint32_t count) { enqueue
 
 void argmax(GpuContext &context, const GpuArgmax &argmax) {
     launch_argmax(context, argmax.logits, argmax.rows, argmax.vocabulary, argmax.tokens);
+    publish(context, argmax);
+}
+
+bool done(GpuContext &context) {
+    const cudaError_t state = cudaStreamQuery(context.stream);
+    if (state != cudaSuccess && state != cudaErrorNotReady) check(state, "running a step");
+    return state == cudaSuccess;
 }
 
 // A step takes about as long as waking a thread does, so that waiting is asking.
 void wait(GpuContext &context) {
-    for (;;) {
-        const cudaError_t state = cudaStreamQuery(context.stream);
-        if (state == cudaSuccess) return;
-        if (state != cudaErrorNotReady) check(state, "running a step");
-#if defined(__x86_64__)
-        __builtin_ia32_pause();
-#endif
-    }
+    while (!done(context)) relax();
 }
 
 GpuRecording *record(GpuContext &context, const KernelArgs *calls, uint32_t count, const GpuArgmax *choice) {

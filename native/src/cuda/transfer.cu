@@ -15,6 +15,7 @@ constexpr uint32_t kChunk = 4096; // bytes that a block copies
 struct Copy {
     uint32_t *to;
     const uint32_t *from; // pinned memory of the host, which the device reads over the bus
+    const int32_t *earlier;
     uint64_t words;
 };
 
@@ -22,7 +23,20 @@ struct Copy {
 __global__ void scatter(const Copy *copies) {
     const Copy copy = copies[blockIdx.x];
     const uint64_t end = min(copy.words, uint64_t{blockIdx.y + 1} * (kChunk / 4));
-    for (uint64_t i = uint64_t{blockIdx.y} * (kChunk / 4) + threadIdx.x; i < end; i += kThreads) copy.to[i] = copy.from[i];
+    for (uint64_t i = uint64_t{blockIdx.y} * (kChunk / 4) + threadIdx.x; i < end; i += kThreads) {
+        const uint32_t word = copy.from[i];
+        copy.to[i] = copy.earlier != nullptr && word >> 31 != 0 ? static_cast<uint32_t>(copy.earlier[~word]) : word;
+    }
+}
+
+// A word is written as a whole, so that whoever reads its turn reads its token.
+__global__ void publish_tokens(const int32_t *tokens, const uint32_t *turn, uint64_t *ring, uint32_t ring_rows, uint32_t rows) {
+    wait_for_earlier();
+    let_next_start();
+    const uint32_t row = blockIdx.x * kThreads + threadIdx.x, now = *turn;
+    if (row >= rows) return;
+    const uint64_t word = uint64_t{now} << 32 | static_cast<uint32_t>(tokens[row]);
+    *reinterpret_cast<volatile uint64_t *>(ring + uint64_t{now % kGpuTurns} * ring_rows + row) = word;
 }
 
 } // namespace
@@ -47,13 +61,18 @@ void stage(GpuContext &context, const GpuSegment *segments, uint32_t count) {
     auto *copies = reinterpret_cast<Copy *>(slot.data);
     std::byte *at = slot.data + count * sizeof(Copy);
     for (uint32_t i = 0; i < count; i++) {
-        copies[i] = {static_cast<uint32_t *>(segments[i].to), reinterpret_cast<const uint32_t *>(at), segments[i].bytes / 4};
+        copies[i] = {static_cast<uint32_t *>(segments[i].to), reinterpret_cast<const uint32_t *>(at), segments[i].earlier, segments[i].bytes / 4};
         std::memcpy(at, segments[i].from, segments[i].bytes);
         at += segments[i].bytes;
     }
     scatter<<<dim3(count, static_cast<uint32_t>((most + kChunk - 1) / kChunk)), kThreads, 0, context.stream>>>(copies);
     check(cudaGetLastError(), "copying a step's inputs");
     check(cudaEventRecord(slot.done, context.stream), "copying a step's inputs");
+}
+
+void publish(const GpuContext &context, const GpuArgmax &chosen) {
+    launch(context, "publishing tokens", publish_tokens, dim3((chosen.rows + kThreads - 1) / kThreads), dim3(kThreads), 0, chosen.tokens, chosen.turn,
+           chosen.ring, chosen.ring_rows, chosen.rows);
 }
 
 } // namespace intarsia::cuda

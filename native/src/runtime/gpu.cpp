@@ -171,6 +171,12 @@ void Gpu::wait() {
     call([&](char *message) { return plugin_.wait(context_, message); });
 }
 
+bool Gpu::done() {
+    uint32_t done = 0;
+    call([&](char *message) { return plugin_.ask(context_, &done, message); });
+    return done != 0;
+}
+
 void Gpu::profile(std::span<const KernelArgs> calls, const GpuArgmax *argmax, uint64_t *nanoseconds) {
     call([&](char *message) {
         return plugin_.profile(context_, calls.data(), static_cast<uint32_t>(calls.size()), argmax, nanoseconds, message);

@@ -60,6 +60,7 @@ public:
     void run(std::span<const KernelArgs> calls);
     void argmax(const GpuArgmax &argmax);
     void wait();
+    bool done();
     void profile(std::span<const KernelArgs> calls, const GpuArgmax *argmax, uint64_t *nanoseconds);
     double measure_read(uint64_t bytes);
 

@@ -8,7 +8,7 @@
 
 namespace intarsia {
 
-constexpr uint32_t kGpuPluginVersion = 1;
+constexpr uint32_t kGpuPluginVersion = 2;
 constexpr uint32_t kGpuMessage = 512; // bytes of a message, with its final zero
 
 struct GpuContext;   // an opened device
@@ -26,15 +26,20 @@ struct GpuSegment {
     void *to;
     const void *from;
     uint64_t bytes;
+    const int32_t *earlier; // device memory, or null: a word -1 - i of the segment stands for earlier[i], as it is when the copy is done
 };
 
-// The first largest of each row, to host memory that was pinned.
+// The first largest of each row, to the device and, as soon as it is known, to the host: word `row` of turn t of the ring is t << 32 | token.
 struct GpuArgmax {
     const float *logits; // [rows, vocabulary]
     uint32_t rows;
     uint32_t vocabulary;
-    int32_t *tokens; // [rows]
+    int32_t *tokens;      // [rows], of the device
+    const uint32_t *turn; // of the device
+    uint64_t *ring;       // [kGpuTurns, ring_rows], pinned memory of the host
+    uint32_t ring_rows;
 };
+constexpr uint32_t kGpuTurns = 4; // turn t lies at t % kGpuTurns
 
 // Every function answers 0 or an intarsia_status, with the reason in `message`. Calls on one context take turns; the caller sees to it. All work
 // of a context is done in the order of the calls.
@@ -60,6 +65,8 @@ struct GpuPlugin {
     int32_t (*run)(GpuContext *context, const KernelArgs *calls, uint32_t count, char *message);
     int32_t (*argmax)(GpuContext *context, const GpuArgmax *argmax, char *message);
     int32_t (*wait)(GpuContext *context, char *message);
+    // Whether all that was asked for is done; does not wait.
+    int32_t (*ask)(GpuContext *context, uint32_t *done, char *message);
     // argmax may be null.
     int32_t (*record)(GpuContext *context, const KernelArgs *calls, uint32_t count, const GpuArgmax *argmax, GpuRecording **out, char *message);
     void (*discard)(GpuContext *context, GpuRecording *recording);

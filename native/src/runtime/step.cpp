@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "runtime/error.h"
+#include "runtime/relax.h"
 
 namespace intarsia {
 
@@ -15,6 +16,9 @@ namespace {
 constexpr uint32_t kMost = 1u << 24; // of tokens, sequences, rows and blocks of a step
 
 std::atomic<uint64_t> steps{0}; // made so far; their ids are never used again
+
+// What a CUDA device chooses itself: the largest logit.
+bool plain(const intarsia_sampling &row) { return row.temperature < FLT_MIN && row.state == 0 && row.target == 0 && row.logprobs == 0; }
 
 uint64_t aligned(uint64_t bytes) { return (bytes + 63) / 64 * 64; }
 
@@ -60,7 +64,10 @@ Step::Step(std::shared_ptr<Partition> partition, std::shared_ptr<KvCache> cache,
     if (gpu_) {
         inputs_ = Memory(offset_of(INTARSIA_BUFFER_SAMPLING) + 64, "the step buffers of the device", gpu_);
         logits_ = Memory(buffers_[INTARSIA_BUFFER_LOGITS].bytes, "the logits of a step", gpu_);
-        pinned_ = {static_cast<int32_t *>(gpu_->pin(buffers_[INTARSIA_BUFFER_SAMPLED].bytes)), [gpu = gpu_](int32_t *tokens) { gpu->unpin(tokens); }};
+        chosen_ = Memory(uint64_t{sizes.max_rows} * 4, "the tokens of a step", gpu_);
+        const uint64_t ring_bytes = uint64_t{kGpuTurns} * sizes.max_rows * 8;
+        ring_ = {static_cast<uint64_t *>(gpu_->pin(ring_bytes)), [gpu = gpu_](uint64_t *ring) { gpu->unpin(ring); }};
+        std::memset(ring_.get(), 0, ring_bytes);
         segments_.reserve(8 + sizes.max_sequences);
     }
     const Weights &weights = *graph.weights();
@@ -71,6 +78,15 @@ Step::Step(std::shared_ptr<Partition> partition, std::shared_ptr<KvCache> cache,
     for (SamplerScratch &scratch : scratch_) scratch.reserve(logits_width_);
     samplers_.resize(sizes.max_sequences);
     sampler_rows_.resize(sizes.max_sequences);
+}
+
+// What is enqueued writes to memory of this step.
+Step::~Step() {
+    if (flying_ == 0) return;
+    try {
+        gpu_->wait();
+    } catch (const std::exception &) { // the device is broken, and does nothing more
+    }
 }
 
 void Step::check_cache() const {
@@ -94,7 +110,7 @@ Step::Buffer Step::buffer(uint32_t kind) const {
 }
 
 uint64_t Step::bytes() const {
-    uint64_t total = memory_.bytes() + arena_->bytes() + inputs_.bytes() + logits_.bytes();
+    uint64_t total = memory_.bytes() + arena_->bytes() + inputs_.bytes() + logits_.bytes() + chosen_.bytes();
     for (const Memory &slot : slots_) total += slot.bytes();
     for (const auto &sampler : samplers_)
         if (sampler) total += sampler->bytes();
@@ -102,6 +118,12 @@ uint64_t Step::bytes() const {
 }
 
 void Step::begin(uint32_t tokens, uint32_t sequences, uint32_t rows) {
+    check_landed();
+    fix(tokens, sequences, rows, 0);
+}
+
+// earlier: how many tokens of the step before this one may follow.
+void Step::fix(uint32_t tokens, uint32_t sequences, uint32_t rows, uint32_t earlier) {
     begun_ = false;
     const auto check = [](const char *what, uint32_t value, uint32_t least, uint32_t most) {
         if (value < least || value > most) fail(INTARSIA_INVALID_ARGUMENT, "step: %u %s, not in %u..%u", value, what, least, most);
@@ -114,7 +136,7 @@ void Step::begin(uint32_t tokens, uint32_t sequences, uint32_t rows) {
         fail(INTARSIA_INVALID_ARGUMENT, "step: %u tokens, but the graph is frozen to %u", tokens, frozen);
     if (const uint32_t frozen = graph.frozen(Dim::ROWS); frozen != 0 && rows != 0 && rows != frozen)
         fail(INTARSIA_INVALID_ARGUMENT, "step: %u rows, but the graph is frozen to %u", rows, frozen);
-    check_tokens(tokens);
+    check_tokens(tokens, earlier);
     check_sequences(tokens, sequences);
     const auto *row = view<int32_t>(INTARSIA_BUFFER_ROWS);
     for (uint32_t i = 0; i < rows; i++)
@@ -123,7 +145,7 @@ void Step::begin(uint32_t tokens, uint32_t sequences, uint32_t rows) {
     tokens_ = tokens;
     sequences_ = sequences;
     rows_ = rows;
-    if (gpu_) stage();
+    if (gpu_) stage(earlier != 0);
     begun_ = true;
 }
 
@@ -137,28 +159,33 @@ void *Step::kernel_address(uint32_t kind) const {
 }
 
 // What the kernels of this step will read of its buffers, to the device.
-void Step::stage() {
+void Step::stage(bool follows) {
     segments_.clear();
     const auto add = [&](uint32_t kind, uint64_t first, uint64_t count) {
-        if (count != 0) segments_.push_back({static_cast<int32_t *>(kernel_address(kind)) + first, view<int32_t>(kind) + first, count * 4});
+        if (count != 0) segments_.push_back({static_cast<int32_t *>(kernel_address(kind)) + first, view<int32_t>(kind) + first, count * 4, nullptr});
     };
     for (uint32_t kind : {INTARSIA_BUFFER_TOKENS, INTARSIA_BUFFER_POSITIONS, INTARSIA_BUFFER_SLOTS}) add(kind, 0, tokens_);
+    if (follows) segments_.front().earlier = chosen_.as<int32_t>();
     add(INTARSIA_BUFFER_ROWS, 0, rows_);
     add(INTARSIA_BUFFER_QUERY_STARTS, 0, uint64_t{sequences_} + 1);
     add(INTARSIA_BUFFER_LENGTHS, 0, sequences_);
     const auto *length = view<int32_t>(INTARSIA_BUFFER_LENGTHS);
     for (uint32_t s = 0; s < sequences_; s++)
         add(INTARSIA_BUFFER_BLOCK_TABLES, uint64_t{s} * sizes_.max_blocks, (static_cast<uint32_t>(length[s]) + cpu::kBlock - 1) / cpu::kBlock);
-    segments_.push_back({kernel_address(INTARSIA_BUFFER_SAMPLING), &sequences_, 4});
+    const uint32_t counts[] = {sequences_, ++turn_};
+    segments_.push_back({kernel_address(INTARSIA_BUFFER_SAMPLING), counts, sizeof counts, nullptr});
     gpu_->stage(segments_);
+    fresh_ = true;
+    chosen_rows_ = 0;
 }
 
-void Step::check_tokens(uint32_t tokens) const {
+void Step::check_tokens(uint32_t tokens, uint32_t earlier) const {
     const auto *token = view<int32_t>(INTARSIA_BUFFER_TOKENS);
     const auto *position = view<int32_t>(INTARSIA_BUFFER_POSITIONS);
     const auto *slot = view<int32_t>(INTARSIA_BUFFER_SLOTS);
     const int64_t slots = cache_ ? int64_t{cache_->blocks()} * cpu::kBlock : 0;
     for (uint32_t t = 0; t < tokens; t++) {
+        if (token[t] < 0 && -1 - int64_t{token[t]} < earlier) continue;
         if (vocabulary_ != 0 && (token[t] < 0 || static_cast<uint32_t>(token[t]) >= vocabulary_))
             fail(INTARSIA_INVALID_ARGUMENT, "step: token %u has id %d, not in 0..%u", t, token[t], vocabulary_ - 1);
         if (position[t] < 0) fail(INTARSIA_INVALID_ARGUMENT, "step: token %u has position %d, below 0", t, position[t]);
@@ -256,6 +283,7 @@ size_t Step::resolve(const Part &part, std::vector<KernelArgs> &calls, size_t at
 }
 
 void Step::execute(const Executable &executable, uint32_t piece) {
+    check_landed();
     const size_t count = resolve({&executable, piece}, calls_, 0);
     if (gpu_) return gpu_->run({calls_.data(), count});
     run_calls(*device_, {calls_.data(), count}, {}, nullptr, nullptr);
@@ -305,32 +333,86 @@ SampleJob Step::sample_job() {
 }
 
 void Step::sample() {
+    check_landed();
     SampleJob job = sample_job();
-    if (rows_ != 0) run_sampler(job, false, nullptr);
+    if (rows_ != 0) run_sampler(job, false);
+}
+
+GpuArgmax Step::argmax() const {
+    return {logits_.as<float>(), rows_, logits_width_, chosen_.as<int32_t>(), static_cast<uint32_t *>(kernel_address(INTARSIA_BUFFER_SAMPLING)) + 1,
+            ring_.get(), sizes_.max_rows};
 }
 
 // On a CUDA device the plain choice of the largest logit is made there, and has been made if `chosen`; the rest is sampled here.
-void Step::run_sampler(SampleJob &job, bool chosen, uint64_t *nanoseconds) {
-    const auto plain = [](const intarsia_sampling &row) {
-        return row.temperature < FLT_MIN && row.state == 0 && row.target == 0 && row.logprobs == 0;
-    };
+void Step::run_sampler(SampleJob &job, bool chosen) {
     if (gpu_ && std::all_of(job.sampling, job.sampling + rows_, plain)) {
         if (!chosen) gpu_->argmax(argmax());
-        gpu_->wait();
-        std::copy_n(pinned_.get(), rows_, job.sampled);
+        if (!fresh_) gpu_->wait(); // the ring holds these tokens' turn already
+        await(turn_, rows_, job.sampled);
+        chosen_rows_ = rows_;
         return;
     }
     read_logits(rows_);
-    run_calls(*device_, {}, {}, &job, nanoseconds);
+    run_calls(*device_, {}, {}, &job, nullptr);
+}
+
+void Step::await(uint32_t turn, uint32_t rows, int32_t *tokens) {
+    constexpr uint32_t kLooks = 512; // some microseconds
+    fresh_ = false;
+    uint64_t *ring = ring_.get() + uint64_t{turn % kGpuTurns} * sizes_.max_rows;
+    for (uint32_t row = 0; row < rows; row++) {
+        uint64_t word = 0;
+        for (uint32_t looks = 0; (word = std::atomic_ref(ring[row]).load(std::memory_order_acquire)) >> 32 != turn; looks++) {
+            relax();
+            if (looks % kLooks != kLooks - 1 || !gpu_->done()) continue;
+            if (std::atomic_ref(ring[row]).load(std::memory_order_acquire) >> 32 != turn)
+                fail(INTARSIA_DEVICE_FAULT, "the device has done a step without telling its tokens");
+        }
+        tokens[row] = static_cast<int32_t>(static_cast<uint32_t>(word));
+    }
+}
+
+void Step::check_landed() const {
+    if (flying_ != 0) fail(INTARSIA_INVALID_STATE, "step: %u enqueued steps are to be collected first", flying_);
+}
+
+void Step::check_replay(const Recording &recording) const {
+    if (recording.step() != id_) fail(INTARSIA_INVALID_ARGUMENT, "the recording was made with another step");
+}
+
+void Step::enqueue(const Recording &recording, uint32_t sequences) {
+    if (!gpu_) fail(INTARSIA_UNSUPPORTED, "steps are enqueued on CUDA devices; on the CPU a replay is done when it returns");
+    if (flying_ == std::size(flights_)) fail(INTARSIA_INVALID_STATE, "step: %u steps are enqueued; collect the first of them", flying_);
+    check_replay(recording);
+    if (!recording.samples() || recording.rows() == 0) fail(INTARSIA_INVALID_ARGUMENT, "only a recording that samples rows is enqueued");
+    const auto *sampling = view<intarsia_sampling>(INTARSIA_BUFFER_SAMPLING);
+    for (uint32_t row = 0; row < recording.rows(); row++)
+        if (row >= sizes_.max_rows || !plain(sampling[row]))
+            fail(INTARSIA_INVALID_ARGUMENT, "sampling of row %u: the device does not choose its token; replay the step instead", row);
+    // A token that is the graph's may be none of the embedding's.
+    fix(recording.tokens(), sequences, recording.rows(), logits_width_ <= vocabulary_ ? chosen_rows_ : 0);
+    gpu_->replay(*recording.graph());
+    flights_[flying_++] = {turn_, rows_};
+    chosen_rows_ = rows_;
+}
+
+void Step::collect() {
+    if (flying_ == 0) fail(INTARSIA_INVALID_STATE, "step: nothing is enqueued");
+    const Flight flight = flights_[0];
+    flights_[0] = flights_[1];
+    flying_--;
+    await(flight.turn, flight.rows, view<int32_t>(INTARSIA_BUFFER_SAMPLED));
 }
 
 void Step::read_logits(uint32_t rows) {
+    check_landed();
     if (!begun_) fail(INTARSIA_INVALID_STATE, "no step was begun");
     if (rows > rows_) fail(INTARSIA_INVALID_ARGUMENT, "step: logits of %u rows, but the step has %u", rows, rows_);
     if (gpu_ && rows != 0) gpu_->download(buffers_[INTARSIA_BUFFER_LOGITS].address, logits_.data(), uint64_t{rows} * logits_width_ * 4);
 }
 
 std::shared_ptr<Recording> Step::record(const std::vector<Part> &parts, bool samples) {
+    check_landed();
     if (parts.empty()) fail(INTARSIA_INVALID_ARGUMENT, "a recording needs at least one piece");
     if (samples && logits_width_ == 0) fail(INTARSIA_INVALID_STATE, "the graph has no output to sample from");
     // The arena first, at its final size: addresses into it are what a recording is made of.
@@ -359,7 +441,8 @@ std::shared_ptr<Recording> Step::record(const std::vector<Part> &parts, bool sam
 }
 
 void Step::replay(const Recording &recording, uint64_t *nanoseconds) {
-    if (recording.step() != id_) fail(INTARSIA_INVALID_ARGUMENT, "the recording was made with another step");
+    check_landed();
+    check_replay(recording);
     if (!begun_) fail(INTARSIA_INVALID_STATE, "no step was begun");
     if ((recording.tokens() != 0 && recording.tokens() != tokens_) || (recording.rows() != 0 && recording.rows() != rows_))
         fail(INTARSIA_INVALID_ARGUMENT, "the step has %u tokens and %u rows, but the recording is of %u and %u", tokens_, rows_,
@@ -374,7 +457,7 @@ void Step::replay(const Recording &recording, uint64_t *nanoseconds) {
         } else {
             gpu_->replay(*recording.graph());
         }
-        if (samples) run_sampler(*job, true, nullptr);
+        if (samples) run_sampler(*job, true);
         return;
     }
     if (samples) {

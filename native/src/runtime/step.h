@@ -23,6 +23,9 @@ public:
 
     // cache may be null if no op of the graph needs one.
     Step(std::shared_ptr<Partition> partition, std::shared_ptr<KvCache> cache, Sizes sizes);
+    ~Step();
+    Step(const Step &) = delete;
+    Step &operator=(const Step &) = delete;
 
     struct Buffer {
         void *address;
@@ -45,11 +48,16 @@ public:
     std::shared_ptr<Recording> record(const std::vector<Part> &parts, bool samples);
     // nanoseconds: see run_calls; null, or as many as the recording has calls, and one more if it samples.
     void replay(const Recording &recording, uint64_t *nanoseconds = nullptr);
+    // begin and replay of a recording that samples, on a CUDA device, without waiting for the tokens; token -1 - i is that which row i of the step
+    // enqueued last has. collect waits for the earliest of those that were enqueued; until all are collected nothing else can be done.
+    void enqueue(const Recording &recording, uint32_t sequences);
+    void collect();
 
 private:
     template <typename T> T *view(uint32_t kind) const { return reinterpret_cast<T *>(static_cast<std::byte *>(buffer(kind).address)); }
     void check_cache() const;
-    void check_tokens(uint32_t tokens) const;
+    void fix(uint32_t tokens, uint32_t sequences, uint32_t rows, uint32_t earlier);
+    void check_tokens(uint32_t tokens, uint32_t earlier) const;
     void check_sequences(uint32_t tokens, uint32_t sequences) const;
     void *external(uint32_t value) const;
     // Checks that a piece can be run now, makes the arena large enough and puts the resolved calls at calls[at] and following.
@@ -61,9 +69,13 @@ private:
     // Where kernels find a step buffer.
     uint64_t offset_of(uint32_t kind) const;
     void *kernel_address(uint32_t kind) const;
-    void stage();
-    void run_sampler(SampleJob &job, bool chosen, uint64_t *nanoseconds);
-    GpuArgmax argmax() const { return {logits_.as<float>(), rows_, logits_width_, pinned_.get()}; }
+    void stage(bool follows);
+    void check_landed() const;
+    void check_replay(const Recording &recording) const;
+    void run_sampler(SampleJob &job, bool chosen);
+    GpuArgmax argmax() const;
+    // Waits for the tokens of a turn that was never asked for before, and copies them.
+    void await(uint32_t turn, uint32_t rows, int32_t *tokens);
 
     const uint64_t id_; // of this step alone, among all of the process
     std::shared_ptr<Partition> partition_;
@@ -74,11 +86,20 @@ private:
     uint32_t logits_width_ = 0;
     Buffer buffers_[INTARSIA_BUFFER_RANKS + 1] = {};
     Memory memory_;                // the step buffers
-    // On a CUDA device: its copy of the buffers that kernels read, then the number of sequences; the logits; and the tokens of argmax.
+    // On a CUDA device: its copy of the buffers that kernels read, then the number of sequences and of the turn; the logits; the tokens of argmax, and
+    // the ring through which they come back.
     std::shared_ptr<Gpu> gpu_;
-    Memory inputs_, logits_;
-    std::unique_ptr<int32_t, std::function<void(int32_t *)>> pinned_;
+    Memory inputs_, logits_, chosen_;
+    std::unique_ptr<uint64_t, std::function<void(uint64_t *)>> ring_;
     std::vector<GpuSegment> segments_;
+    uint32_t turn_ = 0;         // counts the steps that were begun
+    bool fresh_ = false;        // this turn's tokens were not asked for
+    uint32_t chosen_rows_ = 0;  // tokens that the device chose for the step before, and that the next may follow
+    struct Flight {
+        uint32_t turn, rows;
+    };
+    Flight flights_[2] = {};    // what is enqueued, the earliest first
+    uint32_t flying_ = 0;
     std::vector<Memory> slots_;    // values that cross pieces
     std::vector<const void *> weights_; // data of each weight of the set, by id
     std::shared_ptr<Memory> arena_; // scratch of what runs, as large as the largest executable seen; recordings keep the one they were made with

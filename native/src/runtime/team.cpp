@@ -13,6 +13,7 @@
 
 #include "runtime/cpuinfo.h"
 #include "runtime/error.h"
+#include "runtime/relax.h"
 
 namespace intarsia {
 
@@ -26,14 +27,6 @@ constexpr uint32_t kSpinOversubscribed = 500; // ns
 constexpr int kGlances = 16; // between looks at the clock
 constexpr int kYields = 32;
 constexpr size_t kStack = size_t{2} << 20; // bytes; thread-local storage of the whole process is taken from it too
-
-void relax() {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    asm volatile("isb"); // the yield hint takes no time on most cores
-#endif
-}
 
 void sleep_while(std::atomic<uint32_t> &value, uint32_t expected) {
     static_assert(sizeof value == sizeof(uint32_t) && std::atomic<uint32_t>::is_always_lock_free);

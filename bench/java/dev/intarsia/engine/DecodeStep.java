@@ -116,7 +116,7 @@ public class DecodeStep {
                     options.precision(), config.numLayers(), config.numKvHeads(), config.headDim(), engine.kvBlocks())));
             step = own(Step.create(partition, cache, new StepOptions(
                     engine.maxNumBatchedTokens(), engine.maxNumSeqs(), engine.maxRows(), engine.blocksPerSequence())));
-            runner = own(new StepRunner(compiled, step, engine.compilation(), engine.graphs(), tracker));
+            runner = own(new StepRunner(compiled, step, engine.compilation(), engine.graphs(), false, tracker));
             PrefixCache prefixes = new PrefixCache(engine.kvBlocks());
             Scheduler scheduler = new Scheduler(engine.limits(), new KvBlocks(engine.kvBlocks(), prefixes), prefixes);
             maxModelLen = engine.maxModelLen();

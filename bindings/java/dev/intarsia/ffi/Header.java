@@ -7,5 +7,5 @@ public final class Header {
     private Header() {}
 
     /** SHA-256 of intarsia.h, to be compared with intarsia_header_hash(). */
-    public static final String SHA256 = "4e70cb2e9de9dec0d483b5da5861b2ad3a62ead5082633b7473903ddfe7047ab";
+    public static final String SHA256 = "d6d8c7b6cab79ca2542086bcc7eb5f4ba0c58134d66334b48d4f699ba723ff5e";
 }

@@ -4377,6 +4377,128 @@ public class Intarsia extends Symbols {
         }
     }
 
+    private static class intarsia_step_enqueue {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Intarsia.C_INT,
+            Intarsia.C_POINTER,
+            Intarsia.C_POINTER,
+            Intarsia.C_INT
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("intarsia_step_enqueue");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_step_enqueue(intarsia_step *step, intarsia_recording *recording, uint32_t sequences)
+     * }
+     */
+    public static FunctionDescriptor intarsia_step_enqueue$descriptor() {
+        return intarsia_step_enqueue.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_step_enqueue(intarsia_step *step, intarsia_recording *recording, uint32_t sequences)
+     * }
+     */
+    public static MethodHandle intarsia_step_enqueue$handle() {
+        return intarsia_step_enqueue.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_step_enqueue(intarsia_step *step, intarsia_recording *recording, uint32_t sequences)
+     * }
+     */
+    public static MemorySegment intarsia_step_enqueue$address() {
+        return intarsia_step_enqueue.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * intarsia_status intarsia_step_enqueue(intarsia_step *step, intarsia_recording *recording, uint32_t sequences)
+     * }
+     */
+    public static int intarsia_step_enqueue(MemorySegment step, MemorySegment recording, int sequences) {
+        var mh$ = intarsia_step_enqueue.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("intarsia_step_enqueue", step, recording, sequences);
+            }
+            return (int)mh$.invokeExact(step, recording, sequences);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class intarsia_step_collect {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Intarsia.C_INT,
+            Intarsia.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("intarsia_step_collect");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_step_collect(intarsia_step *step)
+     * }
+     */
+    public static FunctionDescriptor intarsia_step_collect$descriptor() {
+        return intarsia_step_collect.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_step_collect(intarsia_step *step)
+     * }
+     */
+    public static MethodHandle intarsia_step_collect$handle() {
+        return intarsia_step_collect.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * intarsia_status intarsia_step_collect(intarsia_step *step)
+     * }
+     */
+    public static MemorySegment intarsia_step_collect$address() {
+        return intarsia_step_collect.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * intarsia_status intarsia_step_collect(intarsia_step *step)
+     * }
+     */
+    public static int intarsia_step_collect(MemorySegment step) {
+        var mh$ = intarsia_step_collect.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("intarsia_step_collect", step);
+            }
+            return (int)mh$.invokeExact(step);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class intarsia_replay_profile {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             Intarsia.C_INT,

@@ -15,6 +15,7 @@ import dev.intarsia.piecewise.CompilationPhase;
 import dev.intarsia.piecewise.CompilationState;
 import dev.intarsia.piecewise.CompilationTracker;
 import dev.intarsia.runtime.Device;
+import dev.intarsia.runtime.DeviceKind;
 import dev.intarsia.runtime.Graph;
 import dev.intarsia.runtime.KvCache;
 import dev.intarsia.runtime.KvOptions;
@@ -94,7 +95,13 @@ final class LoadedModel implements AutoCloseable {
                     new StepOptions(
                             config.maxNumBatchedTokens(), config.maxNumSeqs(), config.maxRows(), config.blocksPerSequence())));
             endTokens = source.generation().eosTokenIds().stream().mapToInt(Integer::intValue).toArray();
-            runner = own(new StepRunner(compiled, step, config.compilation(), config.graphs(), tracker));
+            runner = own(new StepRunner(
+                    compiled,
+                    step,
+                    config.compilation(),
+                    config.graphs(),
+                    chosen.info().kind() == DeviceKind.CUDA,
+                    tracker));
             prefixes = config.prefixCaching() ? new PrefixCache(config.kvBlocks()) : null;
             blocks = new KvBlocks(config.kvBlocks(), prefixes);
             info = new EngineInfo(

@@ -22,6 +22,7 @@ final class Request {
     final long[] root; // two words: the hash of the salt
     final boolean needsSampler;
     final boolean logitsOnly;
+    final boolean plain; // its next token is the one of the largest logit, and nothing else is wanted of it
     final Sequence[] sequences;
     final Answer answer;
 
@@ -49,6 +50,11 @@ final class Request {
         logitsOnly = asked.logitsOnly();
         this.arrival = arrival;
         needsSampler = Samplers.needed(params);
+        plain = !needsSampler
+                && !logitsOnly
+                && (float) params.temperature() < Float.MIN_NORMAL
+                && params.logprobs().isEmpty()
+                && params.promptLogprobs().isEmpty();
         sequences = new Sequence[params.n()];
         for (int i = 0; i < sequences.length; i++) {
             sequences[i] = new Sequence(this, i, i == 0 ? seed : derived(seed, i));

@@ -119,6 +119,32 @@ final class Scheduler {
         return plan;
     }
 
+    /**
+     * What runs after a step whose tokens are not known yet: one token more of each sequence. Empty where they would have to make room for others or
+     * for each other. Valid until the next call.
+     */
+    StepPlan follow() {
+        plan.clear();
+        if (!waiting.isEmpty() && running.size() < limits.sequences()) {
+            return plan;
+        }
+        int needed = 0;
+        for (int i = 0; i < running.size(); i++) {
+            Sequence sequence = running.get(i);
+            if (sequence.remaining() != 0) {
+                return plan; // it was not in that step
+            }
+            needed += Math.ceilDiv(sequence.length + 1, BLOCK) - sequence.blockCount;
+        }
+        if (needed <= blocks.free()) {
+            for (int i = 0; i < running.size(); i++) {
+                reserve(running.get(i), running.get(i).length + 1);
+                plan.add(running.get(i), 1);
+            }
+        }
+        return plan;
+    }
+
     private void decodes() {
         for (int i = 0; i < running.size(); i++) {
             Sequence sequence = running.get(i);
@@ -276,7 +302,7 @@ final class Scheduler {
         for (int i = 0; i < plan.size; i++) {
             Sequence sequence = plan.sequences[i];
             sequence.computed += plan.counts[i];
-            int full = sequence.computed / BLOCK;
+            int full = Math.min(sequence.computed, sequence.length) / BLOCK; // of tokens that are known
             if (cache != null && full > sequence.committed) {
                 sequence.hashUpTo(full, cache);
                 for (; sequence.committed < full; sequence.committed++) {

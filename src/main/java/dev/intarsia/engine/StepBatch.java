@@ -47,6 +47,21 @@ final class StepBatch {
         }
     }
 
+    /** One token of each sequence: that which the row of the same number has in the step before. */
+    void follow(StepPlan plan) {
+        rows = 0;
+        step.queryStart(0, 0);
+        for (int i = 0; i < plan.size; i++) {
+            Sequence sequence = plan.sequences[i];
+            int position = sequence.computed;
+            table(i, sequence);
+            step.token(i, -1 - i, position, sequence.cacheSlot(position));
+            sample(sequence, i, position);
+            step.queryStart(i + 1, i + 1);
+            step.length(i, position + 1);
+        }
+    }
+
     private void table(int index, Sequence sequence) {
         if (tables[index] != sequence.admission) {
             tables[index] = sequence.admission;

@@ -29,6 +29,10 @@ final class StepLoop {
     private final int maxModelLen;
     private final List<Request> requests = new ArrayList<>(); // that have not ended
     private int deadlines; // of them that have one
+    private Flight flying; // what is enqueued, null if nothing is
+    private final Flight[] flights; // of which two are in the air at most
+    private int departures;
+    private long landed; // when the last flight did, System.nanoTime()
     private IntConsumer logitsReady; // for tests, null if nobody asks
     private Runnable beforeRun; // for tests, null if nobody asks
 
@@ -53,6 +57,7 @@ final class StepLoop {
         this.outputs = outputs;
         batch = new StepBatch(step);
         samplers = new Samplers(step);
+        flights = new Flight[] {new Flight(step.maxSequences()), new Flight(step.maxSequences())};
     }
 
     void add(Request request) {
@@ -146,22 +151,105 @@ final class StepLoop {
         }
     }
 
-    /** One step; false if there was nothing to run. */
+    /**
+     * One step; false if there was nothing to run. Where the device takes steps ahead of their tokens, the one after it is enqueued before its tokens
+     * are waited for, if it is the same sequences' next: what ends meanwhile has run one token too many, which nobody sees.
+     */
     boolean step() {
-        long before = System.nanoTime();
-        StepPlan plan = scheduler.schedule();
-        if (plan.size == 0) {
+        if (flying == null) {
+            long before = System.nanoTime();
+            StepPlan plan = scheduler.schedule();
+            if (plan.size == 0) {
+                return false;
+            }
+            start(plan, before);
+            batch.write(plan);
+            if (beforeRun != null) {
+                beforeRun.run();
+            }
+            if (!flies(plan)) {
+                run(plan, before);
+                return true;
+            }
+            flying = enqueue(plan, before);
+        }
+        Flight now = flying;
+        flying = follow(now);
+        land(now);
+        return true;
+    }
+
+    private boolean flies(StepPlan plan) {
+        if (plan.tokens != plan.size || batch.rows() != plan.size || logitsReady != null || !runner.enqueues(plan.size)) {
             return false;
         }
-        start(plan, before);
-        batch.write(plan);
+        for (int i = 0; i < plan.size; i++) {
+            if (!plan.sequences[i].request.plain) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private Flight enqueue(StepPlan plan, long before) {
+        Flight flight = flights[departures++ & 1];
+        Dispatch how = runner.enqueue(plan.size);
+        flight.start(plan, how.batch().requests(), before);
+        scheduler.ran();
+        count(plan, how);
+        batch.done();
+        plan.clear();
+        return flight;
+    }
+
+    /** The next step of the same sequences, if each of them has one whatever its token is; else null. */
+    private Flight follow(Flight flight) {
+        if (scheduler.running() != flight.size() || logitsReady != null) {
+            return null;
+        }
+        for (int row = 0; row < flight.size(); row++) {
+            Sequence sequence = flight.owner(row);
+            SamplingParams params = sequence.request.params;
+            if (sequence.state != Sequence.State.RUNNING
+                    || sequence.sampled() + 1 >= params.maxTokens()
+                    || sequence.length + 1 >= maxModelLen
+                    || params.repetitionDetection().isPresent()) {
+                return null;
+            }
+        }
+        long before = System.nanoTime();
+        StepPlan plan = scheduler.follow();
+        if (plan.size == 0) {
+            return null;
+        }
+        batch.follow(plan);
         if (beforeRun != null) {
             beforeRun.run();
         }
+        return enqueue(plan, before);
+    }
+
+    private void land(Flight flight) {
+        step.collect(flight.rows());
+        long now = System.nanoTime();
+        meters.step.add(now - Math.max(flight.begun(), landed));
+        landed = now;
+        for (int row = 0; row < flight.size(); row++) {
+            Sequence sequence = flight.owner(row);
+            if (sequence.state == Sequence.State.RUNNING) { // what has ended meanwhile has nothing more to say
+                take(sequence, row, now);
+            }
+        }
+        flight.clear();
+        gauge();
+    }
+
+    private void run(StepPlan plan, long before) {
         Dispatch how = runner.run(plan.tokens, plan.size, batch.rows(), plan.tokens == plan.size);
         scheduler.ran();
         long now = System.nanoTime();
-        count(plan, how, now - before);
+        count(plan, how);
+        meters.step.add(now - before);
         for (int row = 0; row < batch.rows(); row++) {
             Sequence sequence = batch.rowOwner(row);
             if (batch.rowPosition(row) < sequence.length - 1) {
@@ -173,7 +261,6 @@ final class StepLoop {
         batch.done();
         plan.clear();
         gauge();
-        return true;
     }
 
     private void start(StepPlan plan, long now) {
@@ -196,12 +283,11 @@ final class StepLoop {
         }
     }
 
-    private void count(StepPlan plan, Dispatch how, long taken) {
+    private void count(StepPlan plan, Dispatch how) {
         meters.steps.getAndIncrement();
         meters.stepTokens.getAndAdd(plan.tokens);
         meters.paddingTokens.getAndAdd(how.paddedTokens() - plan.tokens);
         meters.preemptions.getAndAdd(plan.preempted);
-        meters.step.add(taken);
         for (int i = 0; i < plan.size; i++) {
             Sequence sequence = plan.sequences[i];
             int again = Math.min(sequence.computed, sequence.reached) - (sequence.computed - plan.counts[i]);

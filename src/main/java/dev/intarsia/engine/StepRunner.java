@@ -53,11 +53,19 @@ final class StepRunner implements AutoCloseable {
     private final List<CompilationState.Recorded> recorded = new ArrayList<>();
     private final Map<BatchDescriptor, dev.intarsia.runtime.Recording> wholeSteps = new HashMap<>();
     private final StepCounts counts;
+    private final boolean enqueues; // the device does steps ahead of their tokens
     private int sequences; // of the step that runs
+    private boolean enqueueing; // it is not waited for
 
     StepRunner(
-            CompiledModel model, Step step, CompilationConfig config, GraphConfig graphs, CompilationTracker tracker) {
+            CompiledModel model,
+            Step step,
+            CompilationConfig config,
+            GraphConfig graphs,
+            boolean enqueues,
+            CompilationTracker tracker) {
         this.model = model;
+        this.enqueues = enqueues;
         this.step = step;
         this.config = config;
         this.tracker = tracker;
@@ -150,6 +158,21 @@ final class StepRunner implements AutoCloseable {
             Flights.commit(flight, how, sequences, rows);
         }
         return how;
+    }
+
+    /** Whether a step of so many sequences, one token each and all of them plain, can be enqueued: its tokens are collected later. */
+    boolean enqueues(int sequences) {
+        return enqueues && dispatcher.dispatch(sequences, true).mode() == RuntimeMode.FULL;
+    }
+
+    /** Enqueues the step that the buffers describe. */
+    Dispatch enqueue(int sequences) {
+        enqueueing = true;
+        try {
+            return run(sequences, sequences, sequences, true);
+        } finally {
+            enqueueing = false;
+        }
     }
 
     private void walk(RuntimeMode mode, BatchDescriptor batch, int sequences, int rows) {
@@ -322,7 +345,11 @@ final class StepRunner implements AutoCloseable {
                 @Override
                 public void replay() {
                     ReplayEvent replay = Flights.replay();
-                    step.replayStep(recording, sequences);
+                    if (enqueueing) {
+                        step.enqueueStep(recording, sequences);
+                    } else {
+                        step.replayStep(recording, sequences);
+                    }
                     if (replay != null) {
                         Flights.commit(replay, RuntimeMode.FULL, CompilationState.Recorded.WHOLE_STEP, batch);
                     }

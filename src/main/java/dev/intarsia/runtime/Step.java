@@ -323,6 +323,34 @@ public final class Step extends Handle {
     }
 
     /**
+     * {@link #replayStep} on a CUDA device without waiting for the tokens. Every row must be one of temperature 0 with neither sampler state nor
+     * log-probabilities. A token {@code -1 - i} stands for the one that row i of the step before it gets. At most two steps are in flight; until
+     * all are collected nothing else can be run.
+     *
+     * @param sequences of this step; it may differ from that at recording
+     */
+    public void enqueueStep(Recording recording, int sequences) {
+        checkOwner();
+        checkSize("sequences", sequences, maxSequences);
+        begunRows = 0;
+        logitsRead = false;
+        Status.check(Intarsia.intarsia_step_enqueue(pointer(), recording.pointer(), sequences));
+    }
+
+    /**
+     * Waits for the step that was enqueued first: {@link #sampled} has its tokens.
+     *
+     * @param rows of that step
+     */
+    public void collect(int rows) {
+        checkOwner();
+        checkSize("rows", rows, maxRows);
+        begunRows = 0;
+        Status.check(Intarsia.intarsia_step_collect(pointer()));
+        begunRows = rows;
+    }
+
+    /**
      * Replays within the begun step with a clock around every kernel.
      *
      * @return nanoseconds of the slowest thread in each kernel call, and in sampling as one more if the recording samples
