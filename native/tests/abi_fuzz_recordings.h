@@ -52,6 +52,7 @@ public:
         const bool lives =
             std::any_of(o.steps.begin(), o.steps.end(), [&](const auto &other) { return other.get() == &step; });
         if (!lives) return replay_on_dead(step, recording);
+        if (r.once_in(8)) return enqueue(step, recording);
         if (r.once_in(3)) return replay_step(step, recording);
         if (!step.begun && r.once_in(2)) {
             Buffers buffers(r, step);
@@ -147,6 +148,13 @@ private:
     void replay_on_dead(const Step &step, const Recording &recording) {
         s.next.wrong = s.next.wrong_handle = true;
         FUZZ_CALL(s, intarsia_replay, step.handle, o.given(recording.handle));
+    }
+
+    // The CPU enqueues nothing.
+    void enqueue(Step &step, const Recording &recording) {
+        s.next.wrong = true;
+        if (r.once_in(2)) FUZZ_CALL(s, intarsia_step_collect, o.given(step.handle));
+        else FUZZ_CALL(s, intarsia_step_enqueue, o.given(step.handle), o.given(recording.handle), r.below(4));
     }
 
     void replay_step(Step &step, const Recording &recording) {

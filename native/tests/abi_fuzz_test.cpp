@@ -132,13 +132,16 @@ private:
     Recordings recordings;
 };
 
+// What no CPU device does.
+bool of_devices(const std::string &name) { return name == "intarsia_step_enqueue" || name == "intarsia_step_collect"; }
+
 // Functions that were not called yet, or only with one of the outcomes that they have; "" if there are none.
 std::string missing() {
     std::string text;
     for (const auto &[name, entry] : Tally::get().entries()) {
         const bool fails = entry.result == 'i' && name != "intarsia_abi_version";
         if (entry.calls == 0) text += " " + name + " was never called.";
-        else if (fails && entry.successes == 0) text += " " + name + " never succeeded.";
+        else if (fails && entry.successes == 0 && !of_devices(name)) text += " " + name + " never succeeded.";
         else if (fails && entry.successes == entry.calls) text += " " + name + " never failed.";
     }
     return text;

@@ -31,7 +31,7 @@ final class StepLoop {
     private int deadlines; // of them that have one
     private Flight flying; // what is enqueued, null if nothing is
     private final Flight[] flights; // of which two are in the air at most
-    private int departures;
+    private int departures; // flights so far
     private long landed; // when the last flight did, System.nanoTime()
     private IntConsumer logitsReady; // for tests, null if nobody asks
     private Runnable beforeRun; // for tests, null if nobody asks
@@ -372,6 +372,11 @@ final class StepLoop {
             top.add(new TokenLogprobs.Candidate(step.logprobToken(row, i), step.logprob(row, i)));
         }
         return new TokenLogprobs(step.logprobToken(row, 0), step.logprob(row, 0), step.rank(row), top);
+    }
+
+    /** For tests: steps that were enqueued. */
+    int departures() {
+        return departures;
     }
 
     /** For tests: told the row of each sequence whenever the step holds its new logits. */
