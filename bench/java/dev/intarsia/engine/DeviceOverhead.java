@@ -8,9 +8,9 @@ import java.nio.file.Path;
 import java.util.Arrays;
 
 /**
- * What a decode step of one sequence on a CUDA device costs beyond its kernels: what passes from the call of a step to its token in Java, less
- * what the device takes for one of many replays that are enqueued behind one another, and for choosing the token. Arguments: checkpoint
- * directory, device, tokens of context, steps.
+ * What a decode step of one sequence on a CUDA device costs beyond its kernels: the time from token to token in Java, less what the device takes for
+ * one of many replays that are enqueued behind one another, and for choosing the token. Arguments: checkpoint directory, device, tokens of context,
+ * steps.
  */
 public final class DeviceOverhead {
     private static final int WARM_UP = 50;
@@ -23,24 +23,25 @@ public final class DeviceOverhead {
         EngineOptions options = EngineOptions.builder()
                 .device(args[1])
                 .maxNumSeqs(1)
-                .maxModelLen(context + 16)
+                .maxModelLen(context + steps + WARM_UP + 16)
                 .build();
         try (Checkpoint checkpoint = Checkpoint.open(Path.of(args[0]));
                 LoadedModel model = LoadedModel.open(checkpoint, options)) {
-            SamplingParams params = SamplingParams.greedy(4).toBuilder().ignoreEos(true).build();
+            SamplingParams params =
+                    SamplingParams.greedy(steps + WARM_UP + 1).toBuilder().ignoreEos(true).build();
             StepLoop loop = model.loop(new Meters(), ended -> {});
             loop.add(new Request(
                     new Request.Asked(new int[context], params, 0, Request.NEVER, new long[2], false, false), 0, 0));
-            while (loop.step()) {}
-            StepRunner runner = model.runner();
             long[] whole = new long[steps];
-            for (int i = -WARM_UP; i < steps; i++) {
-                long start = System.nanoTime();
-                runner.run(1, 1, 1, true);
-                if (i >= 0) {
-                    whole[i] = System.nanoTime() - start;
+            long start = System.nanoTime();
+            for (int i = -WARM_UP - 1; loop.step(); i++) {
+                long now = System.nanoTime();
+                if (i >= 0 && i < steps) {
+                    whole[i] = now - start;
                 }
+                start = now;
             }
+            StepRunner runner = model.runner();
             double kernels;
             try (Recording recording = runner.kernels(1, 1, 1)) {
                 enqueued(model, recording, WARM_UP);
