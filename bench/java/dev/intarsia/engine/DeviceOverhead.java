@@ -41,6 +41,11 @@ public final class DeviceOverhead {
                 }
                 start = now;
             }
+            // one more whose steps are waited for: then the buffers hold tokens, and none that stands for the one before it
+            SamplingParams known = params.toBuilder().maxTokens(3).logprobs(0).build();
+            loop.add(new Request(
+                    new Request.Asked(new int[context], known, 0, Request.NEVER, new long[2], false, false), 1, 0));
+            while (loop.step()) {}
             StepRunner runner = model.runner();
             double kernels;
             try (Recording recording = runner.kernels(1, 1, 1)) {
