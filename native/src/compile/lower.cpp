@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <iterator>
 #include <map>
 
 #include "compile/arena.h"
@@ -14,6 +15,9 @@ namespace {
 
 using Kind = Patch::Kind;
 using cpu::Storage;
+
+constexpr size_t kQkvInputs[] = {offsetof(cpu::QkvArgs, q) + offsetof(cpu::HeadsArgs, x),
+                                 offsetof(cpu::QkvArgs, k) + offsetof(cpu::HeadsArgs, x), offsetof(cpu::QkvArgs, v)};
 
 class Lowering {
 public:
@@ -110,10 +114,16 @@ public:
         for (uint32_t i = 0; i < instructions_.size(); i++) {
             Instruction &instruction = instructions_[i];
             auto *norm = std::get_if<cpu::NormArgs>(&instruction.args);
+            auto *qkv = std::get_if<cpu::QkvArgs>(&instruction.args);
+            uint32_t passing = 0; // of q, k and v
             for (Patch &patch : instruction.patches) {
                 if (patch.kind == Kind::ARENA) {
                     if (norm != nullptr && patch.at == offsetof(cpu::NormArgs, out)) {
                         norm->passing = buffers_[patch.index].last == i + 1;
+                    }
+                    const bool input = patch.at == kQkvInputs[0] || patch.at == kQkvInputs[1] || patch.at == kQkvInputs[2];
+                    if (qkv != nullptr && input && buffers_[patch.index].first + 1 == i && buffers_[patch.index].last == i) {
+                        qkv->passing = ++passing == std::size(kQkvInputs);
                     }
                     patch.index = buffers_[patch.index].offset;
                 }

@@ -189,6 +189,7 @@ struct QkvArgs {
     KvLayer cache;
     uint32_t n;
     bool by_head = false; // each thread takes some heads of the cache, and the heads of q that share them, of all rows; there is q, k and v
+    bool passing = false; // q, k and v are there, made by the call before, and read by nothing else
 };
 
 // Causal grouped-query attention. Each row works through key blocks of 64 absolute positions: scores by the dot product of the

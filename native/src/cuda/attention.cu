@@ -44,6 +44,9 @@ void launch(const Context &context, const cpu::AttentionArgs &args) {
         launch_attention_any(context, shape, args.q_storage);
         return;
     }
+    if (try_attention_single(context, shape)) {
+        return;
+    }
     const bool all = args.n <= kFewTokens;
     if (!all) {
         (can_launch_attention_hopper(context, shape) ? launch_attention_hopper : launch_attention_prefill)(context, shape);

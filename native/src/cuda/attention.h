@@ -36,6 +36,7 @@ constexpr uint32_t kTileRows = 16;
 constexpr int kKeys = static_cast<int>(cpu::kKeys);
 constexpr uint32_t kFewTokens = 64;
 void launch_attention_decode(const Context &context, const AttentionShape &shape, bool all);
+bool try_attention_single(const Context &context, const AttentionShape &shape); // one token, where there are clusters; false = not launched
 void launch_attention_prefill(const Context &context, const AttentionShape &shape);
 bool can_launch_attention_hopper(const Context &context, const AttentionShape &shape); // prefill where there is wgmma
 void launch_attention_hopper(const Context &context, const AttentionShape &shape);

@@ -20,7 +20,6 @@ constexpr uint32_t kThreads = kWarps * 32;
 template <int DIM> struct Memory {
     static constexpr uint32_t kStage = 2 * Layout<DIM>::kBytes; // keys, then values
     static constexpr uint32_t kQueries = kTileRows * DIM * 2;   // of a work
-    static constexpr uint32_t kWarpKeys = Layout<DIM>::kBytes / kWarps; // of the keys whose scores a warp computes, and then keeps in their place
     static constexpr uint32_t kBytes = kStages * (kStage + kQueries);
 };
 
@@ -184,51 +183,10 @@ private:
         }
     }
 
-    // Scores of 16 of the keys to where these were; all come back with those of all keys.
-    __device__ void score_block(const Walk &here, uint32_t stage, Scores &s) {
-        constexpr uint32_t kStep = 24; // floats between rows: those of a quarter warp lie in different banks
-        const bool upper = here.rows > 8;
-        const uint32_t keys = ring_ + stage * Place::kStage + warp_ * Place::kWarpKeys;
-        const uint32_t first = keys + Layout<DIM>::at(lane_ & 7, lane_ >> 3); // chunks 0..3
-        float c[2][4] = {};
-#pragma unroll
-        for (int two = 0; two < DIM / 32; ++two) {
-#pragma unroll
-            for (uint32_t j = 0; j < 2; ++j) {
-                uint32_t b[4];
-                load_matrices(b, (first ^ two * 64) + j * (8 * DIM * 2));
-                multiply(c[j], q_[2 * two], b[0], b[1]);
-                multiply(c[j], q_[2 * two + 1], b[2], b[3]);
-            }
-        }
-        __syncwarp();
-        char *const scores = memory_ + stage * Place::kStage;
-        const uint32_t mine = (lane_ / 4 * kStep + 2 * (lane_ % 4)) * 4;
-#pragma unroll
-        for (uint32_t j = 0; j < 2; ++j) {
-            char *const to = scores + warp_ * Place::kWarpKeys + mine + j * 32;
-            *reinterpret_cast<float2 *>(to) = make_float2(c[j][0], c[j][1]);
-            if (upper) {
-                *reinterpret_cast<float2 *>(to + 8 * kStep * 4) = make_float2(c[j][2], c[j][3]);
-            }
-        }
-        __syncthreads();
-#pragma unroll
-        for (int j = 0; j < 8; ++j) {
-            const char *const from = scores + j / 2 * Place::kWarpKeys + mine + j % 2 * 32;
-            const float2 low = *reinterpret_cast<const float2 *>(from);
-            const float2 high = upper ? *reinterpret_cast<const float2 *>(from + 8 * kStep * 4) : make_float2(0.0f, 0.0f);
-            s[j][0] = low.x;
-            s[j][1] = low.y;
-            s[j][2] = high.x;
-            s[j][3] = high.y;
-        }
-    }
-
     // One item: merged into the registers, or to scratch memory.
     __device__ void attend(const Walk &here, uint32_t stage, bool whole, bool fresh) {
         Scores s;
-        score_block(here, stage, s);
+        score_together<DIM>(s, q_, memory_ + stage * Place::kStage, ring_ + stage * Place::kStage, warp_, lane_, here.rows > 8);
         const int32_t start = here.start();
         const int32_t oldest = here.sequence.count == 1 ? here.sequence.before : here.sequence.before + static_cast<int32_t>(here.row / shape_.group);
         const bool full = start + kKeys <= oldest + 1 && start >= first_visible(here.hi - 1, shape_.window); // rows past the last may be anything

@@ -93,6 +93,47 @@ template <int DIM, int M, class Query> __device__ inline void score(Scores (&s)[
     }
 }
 
+// Scores of one tile by four warps, all threads of a block: each computes those of 16 keys from the queries in `q`, in the order of sums of score(), and puts
+// them where these keys were; all come back with those of all keys. `keys` is in shared memory, also at the address `at`; `upper`: there are rows from 8 on.
+template <int DIM>
+__device__ inline void score_together(Scores &s, const uint32_t (&q)[DIM / 16][4], char *keys, uint32_t at, uint32_t warp, uint32_t lane, bool upper) {
+    constexpr uint32_t kStep = 24; // floats between rows: those of a quarter warp lie in different banks
+    constexpr uint32_t kWarpKeys = Layout<DIM>::kBytes / 4;
+    const uint32_t first = at + warp * kWarpKeys + Layout<DIM>::at(lane & 7, lane >> 3); // chunks 0..3
+    float c[2][4] = {};
+#pragma unroll
+    for (int two = 0; two < DIM / 32; ++two) {
+#pragma unroll
+        for (uint32_t j = 0; j < 2; ++j) {
+            uint32_t b[4];
+            load_matrices(b, (first ^ two * 64) + j * (8 * DIM * 2));
+            multiply(c[j], q[2 * two], b[0], b[1]);
+            multiply(c[j], q[2 * two + 1], b[2], b[3]);
+        }
+    }
+    __syncwarp();
+    const uint32_t mine = (lane / 4 * kStep + 2 * (lane % 4)) * 4;
+#pragma unroll
+    for (uint32_t j = 0; j < 2; ++j) {
+        char *const to = keys + warp * kWarpKeys + mine + j * 32;
+        *reinterpret_cast<float2 *>(to) = make_float2(c[j][0], c[j][1]);
+        if (upper) {
+            *reinterpret_cast<float2 *>(to + 8 * kStep * 4) = make_float2(c[j][2], c[j][3]);
+        }
+    }
+    __syncthreads();
+#pragma unroll
+    for (int j = 0; j < 8; ++j) {
+        const char *const from = keys + j / 2 * kWarpKeys + mine + j % 2 * 32;
+        const float2 low = *reinterpret_cast<const float2 *>(from);
+        const float2 high = upper ? *reinterpret_cast<const float2 *>(from + 8 * kStep * 4) : make_float2(0.0f, 0.0f);
+        s[j][0] = low.x;
+        s[j][1] = low.y;
+        s[j][2] = high.x;
+        s[j][3] = high.y;
+    }
+}
+
 // What of a key block rows g and g + 8 of a tile see, relative to the block: lo <= i < hi.
 struct Visible {
     int32_t lo[2], hi[2];

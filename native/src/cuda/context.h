@@ -28,21 +28,29 @@ constexpr uint64_t kScratch = uint64_t{256} << 20;
 constexpr uint32_t kCounters = 1 << 16;
 
 // Launches with programmatic dependent launch: the kernel may start while the one before it still runs, and reads nothing that another kernel
-// wrote, and writes nothing at all, before wait_for_earlier().
+// wrote, and writes nothing at all, before wait_for_earlier(). Blocks of a cluster, if there are more than one, lie next to each other in the grid's x.
 template <typename... Parameters, typename... Arguments>
-void launch(const Context &context, const char *name, void (*kernel)(Parameters...), dim3 grid, dim3 block, uint32_t shared_bytes,
-            Arguments &&...arguments) {
-    cudaLaunchAttribute attribute{};
-    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-    attribute.val.programmaticStreamSerializationAllowed = 1;
+void launch_clusters(const Context &context, const char *name, void (*kernel)(Parameters...), dim3 grid, uint32_t cluster, dim3 block,
+                     uint32_t shared_bytes, Arguments &&...arguments) {
+    cudaLaunchAttribute attributes[2]{};
+    attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    attributes[0].val.programmaticStreamSerializationAllowed = 1;
+    attributes[1].id = cudaLaunchAttributeClusterDimension;
+    attributes[1].val.clusterDim = {cluster, 1, 1};
     cudaLaunchConfig_t config{};
     config.gridDim = grid;
     config.blockDim = block;
     config.dynamicSmemBytes = shared_bytes;
     config.stream = context.stream;
-    config.attrs = &attribute;
-    config.numAttrs = 1;
+    config.attrs = attributes;
+    config.numAttrs = cluster > 1 ? 2 : 1;
     check(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), name);
+}
+
+template <typename... Parameters, typename... Arguments>
+void launch(const Context &context, const char *name, void (*kernel)(Parameters...), dim3 grid, dim3 block, uint32_t shared_bytes,
+            Arguments &&...arguments) {
+    launch_clusters(context, name, kernel, grid, 1, block, shared_bytes, std::forward<Arguments>(arguments)...);
 }
 
 #if defined(__CUDACC__)

@@ -33,6 +33,11 @@ void prepare(const Context &context, const cpu::LinearArgs &args);
 bool can_launch(const Context &context, const cpu::NormArgs &norm, const cpu::LinearArgs &linear);
 void launch(const Context &context, const cpu::NormArgs &norm, const cpu::LinearArgs &linear);
 
+// norm, then a linear over it whose parts are q, k and v, then these made ready for attention. Neither the norm's result nor q, k and v are written, so
+// nothing else may read them.
+bool can_launch(const Context &context, const cpu::NormArgs &norm, const cpu::LinearArgs &linear, const cpu::QkvArgs &qkv);
+void launch(const Context &context, const cpu::NormArgs &norm, const cpu::LinearArgs &linear, const cpu::QkvArgs &qkv);
+
 // The index of the first largest of each row of logits [rows, vocabulary], NaN counting as -infinity, to tokens [rows]; 0 where all are -infinity.
 void launch_argmax(const Context &context, const float *logits, uint32_t rows, uint32_t vocabulary, int32_t *tokens);
 

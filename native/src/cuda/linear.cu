@@ -20,6 +20,7 @@ constexpr uint32_t kBlasRows = 65;  // from here cuBLASLt may be faster
 void launch_ours(const Context &context, const LinearArgs &args) {
     if (!context.deterministic && args.n >= kWgmmaRows && can_wgmma(context, args)) launch_wgmma(context, args, wgmma_shape(context, args));
     else if (!can_slice(args)) launch_chain(context, args);
+    else if (can_few(context, nullptr, args)) launch_few(context, args, nullptr);
     else if (args.n <= kFewRows) launch_stream(context, args, nullptr, stream_shape(context, args));
     else launch_tiles(context, args, tile_shape(context, args));
 }
@@ -39,7 +40,14 @@ void prepare(const Context &context, const LinearArgs &args) {
 bool can_launch(const Context &, const NormArgs &norm, const LinearArgs &linear) { return can_stream(norm, linear); }
 
 void launch(const Context &context, const NormArgs &norm, const LinearArgs &linear) {
-    launch_stream(context, linear, &norm, stream_shape(context, linear));
+    if (can_few(context, &norm, linear)) launch_few(context, linear, &norm);
+    else launch_stream(context, linear, &norm, stream_shape(context, linear));
 }
+
+bool can_launch(const Context &context, const NormArgs &norm, const LinearArgs &linear, const cpu::QkvArgs &qkv) {
+    return can_few(context, norm, linear, qkv);
+}
+
+void launch(const Context &context, const NormArgs &norm, const LinearArgs &linear, const cpu::QkvArgs &qkv) { launch_few(context, norm, linear, qkv); }
 
 } // namespace intarsia::cuda

@@ -42,6 +42,13 @@ bool can_slice(const cpu::LinearArgs &args);
 bool can_stream(const cpu::NormArgs &norm, const cpu::LinearArgs &args);
 void launch_stream(const Context &context, const cpu::LinearArgs &args, const cpu::NormArgs *norm, StreamShape shape);
 
+// The same for up to 8 rows where there is a copy engine, with a norm before it, and with q, k and v made ready for attention after it: then the parts' outs
+// are not written.
+bool can_few(const Context &context, const cpu::NormArgs *norm, const cpu::LinearArgs &args);
+void launch_few(const Context &context, const cpu::LinearArgs &args, const cpu::NormArgs *norm);
+bool can_few(const Context &context, const cpu::NormArgs &norm, const cpu::LinearArgs &args, const cpu::QkvArgs &qkv);
+void launch_few(const Context &context, const cpu::NormArgs &norm, const cpu::LinearArgs &args, const cpu::QkvArgs &qkv);
+
 // Tiles in shared memory, for many rows: 128 x 128, 64 x 128 or 64 x 64 rows and outputs.
 enum class TileShape { LARGE, WIDE, SMALL };
 TileShape tile_shape(const Context &context, const cpu::LinearArgs &args);
@@ -120,24 +127,30 @@ __device__ inline float2 residual_of(const cpu::LinearArgs &args, uint32_t row, 
     return {__ldcg(from), o + 1 < width ? __ldcg(from + 1) : 0.0f};
 }
 
-// Outputs o and o + 1 (o even, less than the width) of a part and row: STORE and ADD.
-__device__ inline void finish(const cpu::LinearArgs &args, const cpu::LinearPart &part, uint32_t row, uint32_t o, float2 v, float2 residual) {
-    const uint32_t width = part.weight.n;
+// Outputs o and o + 1 (o even, less than the width) of a part from their sums: STORE and ADD.
+__device__ inline float2 finished(const cpu::LinearArgs &args, const cpu::LinearPart &part, uint32_t o, float2 v, float2 residual) {
     v = biased(part, o, v);
-    cpu::Storage storage = args.out_storage;
-    if (args.epilogue == cpu::Epilogue::ADD) {
-        v = {__fadd_rn(residual.x, v.x), __fadd_rn(residual.y, v.y)};
-        storage = cpu::Storage::F32;
-    }
-    store_pair(part.out, storage, width, row, o, v.x, v.y);
+    if (args.epilogue != cpu::Epilogue::ADD) return v;
+    return {__fadd_rn(residual.x, v.x), __fadd_rn(residual.y, v.y)};
 }
 
 // The same of SILU_MUL.
-__device__ inline void finish_silu(const cpu::LinearArgs &args, uint32_t row, uint32_t o, float2 gate, float2 up) {
-    const uint32_t width = args.parts[0].weight.n;
+__device__ inline float2 finished_silu(const cpu::LinearArgs &args, uint32_t o, float2 gate, float2 up) {
     gate = biased(args.parts[0], o, gate);
     up = biased(args.parts[1], o, up);
-    store_pair(args.parts[0].out, args.out_storage, width, row, o, __fmul_rn(silu(gate.x), up.x), __fmul_rn(silu(gate.y), up.y));
+    return {__fmul_rn(silu(gate.x), up.x), __fmul_rn(silu(gate.y), up.y)};
+}
+
+// To a row of a part's out.
+__device__ inline void put(const cpu::LinearArgs &args, const cpu::LinearPart &part, uint32_t row, uint32_t o, float2 v) {
+    store_pair(part.out, args.epilogue == cpu::Epilogue::ADD ? cpu::Storage::F32 : args.out_storage, part.weight.n, row, o, v.x, v.y);
+}
+
+__device__ inline void finish(const cpu::LinearArgs &args, const cpu::LinearPart &part, uint32_t row, uint32_t o, float2 v, float2 residual) {
+    put(args, part, row, o, finished(args, part, o, v, residual));
+}
+__device__ inline void finish_silu(const cpu::LinearArgs &args, uint32_t row, uint32_t o, float2 gate, float2 up) {
+    put(args, args.parts[0], row, o, finished_silu(args, o, gate, up));
 }
 
 // Tile number `tile`, of `size` outputs each, of a call: which part, and the first output. Parts begin new tiles.

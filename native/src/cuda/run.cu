@@ -10,11 +10,16 @@ namespace intarsia::cuda {
 
 namespace {
 
-// Enqueues call i, together with the next where one kernel does both; answers how many.
+// Enqueues call i, together with those after it that the same kernel does; answers how many.
 uint32_t enqueue(const Context &context, const KernelArgs *calls, uint32_t i, uint32_t count) {
     if (const auto *norm = std::get_if<cpu::NormArgs>(&calls[i]); norm != nullptr && norm->passing && i + 1 < count) {
         const auto *linear = std::get_if<cpu::LinearArgs>(&calls[i + 1]);
         if (linear != nullptr && linear->x == norm->out && can_launch(context, *norm, *linear)) {
+            const auto *qkv = i + 2 < count ? std::get_if<cpu::QkvArgs>(&calls[i + 2]) : nullptr;
+            if (qkv != nullptr && can_launch(context, *norm, *linear, *qkv)) {
+                launch(context, *norm, *linear, *qkv);
+                return 3;
+            }
             launch(context, *norm, *linear);
             return 2;
         }

@@ -1,0 +1,349 @@
+// Attention of one token, where there are clusters: one head of the cache is a cluster's, whose blocks take key blocks in turns. What earlier steps left in the
+// cache is on its way before the kernel before this one is done. The results of key blocks go to scratch memory, and once all are there each block of the
+// cluster merges some of the elements.
+//
+// As in attention_decode.cu, the step's buffers and what earlier steps wrote are read before wait_for_earlier(): the first kernels of a step, the embedding and
+// the table of rotations, let others start only once they have waited themselves, so whatever runs beside this one is of this step.
+#include <map>
+#include <mutex>
+#include <utility>
+
+#include "cuda/attention_tile.h"
+#include "cuda/bulk.h"
+
+namespace intarsia::cuda {
+namespace {
+
+constexpr uint32_t kStages = 2;
+constexpr uint32_t kWarps = 4;
+constexpr uint32_t kThreads = kWarps * 32;
+constexpr uint32_t kMostRows = 8;    // heads of q that share one of the cache
+constexpr uint32_t kTogether = 64;   // key blocks that are merged at a time
+constexpr uint32_t kLargestCluster = 16;
+
+template <int DIM> struct Memory {
+    static constexpr uint32_t kStage = 2 * Layout<DIM>::kBytes; // keys, then values
+    static constexpr uint32_t kQueries = kStages * kStage;
+    static constexpr uint32_t kBytes = kQueries + kTileRows * DIM * 2;
+};
+
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+
+template <int DIM> class Single {
+public:
+    __device__ Single(const AttentionShape &shape, float *partials, uint32_t cluster, char *memory)
+        : shape_(shape), memory_(memory), base_(shared_address(memory)), warp_(threadIdx.x / 32), lane_(threadIdx.x % 32), cluster_(cluster),
+          rank_(blockIdx.x % cluster), head_(blockIdx.x / cluster) {
+        const uint32_t sequences = *shape.sequences;
+        int32_t length = shape.lengths[0], tokens = shape.query_starts[1];
+        tables_ = shape.block_tables;
+        for (uint32_t i = 1; i < sequences && tokens == 0; ++i) { // a sequence may have none
+            length = shape.lengths[i];
+            tokens = shape.query_starts[i + 1];
+            tables_ += shape.max_blocks;
+        }
+        position_ = sequences != 0 && tokens == 1 ? length - 1 : -1; // of the token; if it is of no sequence the row is padding
+        lo_ = first_visible(position_, shape.window);
+        first_ = lo_ / kKeys;
+        blocks_ = position_ < 0 ? 0 : static_cast<uint32_t>(position_ / kKeys + 1 - first_);
+        partials_ = partials + uint64_t{head_} * (uint64_t{shape.max_blocks} * cpu::kBlock / kKeys + 1) * (kMostRows * (DIM + 2));
+    }
+
+    __device__ void run() {
+#pragma unroll 1
+        for (uint32_t stage = 0; stage < kStages; ++stage) {
+            fetch(rank_ + stage * cluster_, stage, true);
+        }
+        let_next_start();
+        const uint32_t newest = blocks_ - 1;
+        const bool is_here = position_ >= 0 && newest % cluster_ == rank_ && newest / cluster_ < kStages;
+        const int32_t table = is_here ? tables_[position_ / static_cast<int32_t>(cpu::kBlock)] : 0;
+        wait_for_earlier();
+        fetch_queries();
+        if (is_here) {
+            fetch_newest(table, newest / cluster_);
+        }
+        commit_copies();
+        uint32_t stage = 0;
+#pragma unroll 1
+        for (uint32_t block = rank_; block < blocks_; block += cluster_) {
+            if (block == rank_) {
+                wait_copies<0>();
+                __syncthreads();
+                load_queries();
+            } else {
+                wait_copies<kStages - 1>();
+                __syncthreads();
+            }
+            attend(block, stage);
+            __syncthreads(); // the stage is free
+            fetch(block + kStages * cluster_, stage, false);
+            stage = stage + 1 == kStages ? 0 : stage + 1;
+        }
+        bulk::cluster_arrive();
+        bulk::cluster_wait();
+        merge();
+    }
+
+private:
+    // A key block to a stage, zeros for what is not seen; `early`: all but the token itself.
+    __device__ void fetch(uint32_t block, uint32_t stage, bool early) const {
+        if (block < blocks_) {
+            constexpr int kChunks = Layout<DIM>::kChunks;
+            constexpr int kRows = static_cast<int>(kThreads) / kChunks; // 8 or 16, copied at a time
+            const uint32_t chunk = threadIdx.x % kChunks, row = threadIdx.x / kChunks;
+            const int32_t start = (first_ + static_cast<int32_t>(block)) * kKeys;
+            uint32_t to = base_ + stage * Memory<DIM>::kStage + Layout<DIM>::at(row, chunk);
+#pragma unroll
+            for (int32_t part = 0; part < kKeys; part += static_cast<int32_t>(cpu::kBlock)) {
+                const int32_t first = start + part;
+                const int32_t table = first <= position_ && first + 16 > lo_ ? tables_[first / 16] : 0;
+#pragma unroll
+                for (int32_t i = 0; i < 16; i += kRows) {
+                    const int32_t at = first + static_cast<int32_t>(row) + i;
+                    const bool visible = at >= lo_ && at <= position_;
+                    const uint64_t from = visible ? in_cache(table, static_cast<uint32_t>(i) + row) + chunk * 16 : 0;
+                    if (!early || at != position_) {
+                        copy_async(to, static_cast<const char *>(shape_.cache.keys) + from, visible);
+                        copy_async(to + Layout<DIM>::kBytes, static_cast<const char *>(shape_.cache.values) + from, visible);
+                    }
+                    to += kRows * DIM * 2;
+                }
+            }
+        }
+        commit_copies();
+    }
+
+    // Bytes to a row of a block of this head.
+    __device__ uint64_t in_cache(int32_t block, uint32_t row) const {
+        return (uint64_t{static_cast<uint32_t>(block)} * shape_.cache.kv_heads + head_) * (16 * DIM * 2) + row * (DIM * 2);
+    }
+
+    // The token itself, key and value, to a stage.
+    __device__ void fetch_newest(int32_t table, uint32_t stage) const {
+        constexpr uint32_t kChunks = Layout<DIM>::kChunks;
+        const uint32_t chunk = threadIdx.x % kChunks, row = static_cast<uint32_t>(position_) % kKeys;
+        const uint64_t from = in_cache(table, row % 16) + chunk * 16;
+        const uint32_t to = base_ + stage * Memory<DIM>::kStage + Layout<DIM>::at(row, chunk);
+        if (threadIdx.x < kChunks) {
+            copy_async(to, static_cast<const char *>(shape_.cache.keys) + from, true);
+        } else if (threadIdx.x < 2 * kChunks) {
+            copy_async(to + Layout<DIM>::kBytes, static_cast<const char *>(shape_.cache.values) + from, true);
+        }
+    }
+
+    __device__ void fetch_queries() const {
+        constexpr uint32_t kChunks = Layout<DIM>::kChunks;
+        for (uint32_t i = threadIdx.x; i < kTileRows * kChunks; i += kThreads) {
+            const uint32_t row = i / kChunks, chunk = i % kChunks;
+            const bool there = row < shape_.group;
+            const auto *from = static_cast<const __nv_bfloat16 *>(shape_.q) + (head_ * shape_.group + (there ? row : 0)) * DIM + chunk * 8;
+            copy_async(base_ + Memory<DIM>::kQueries + Layout<DIM>::at(row, chunk), from, there);
+        }
+    }
+
+    __device__ void load_queries() {
+        const uint32_t queries = base_ + Memory<DIM>::kQueries + Layout<DIM>::at(lane_ & 15, lane_ >> 4);
+#pragma unroll
+        for (int step = 0; step < DIM / 16; ++step) {
+            load_matrices(q_[step], Layout<DIM>::on(queries, step, 0));
+        }
+    }
+
+    // Results of a key block: outputs [group, DIM], then maximum and sum of each row.
+    __device__ uint32_t step() const { return shape_.group * (DIM + 2); }
+
+    __device__ void attend(uint32_t block, uint32_t stage) {
+        Scores s;
+        const uint32_t at = base_ + stage * Memory<DIM>::kStage;
+        score_together<DIM>(s, q_, memory_ + stage * Memory<DIM>::kStage, at, warp_, lane_, false);
+        const int32_t start = (first_ + static_cast<int32_t>(block)) * kKeys;
+        if (start + kKeys > position_ + 1 || start < lo_) {
+            const Visible visible = {{lo_ - start, lo_ - start}, {position_ + 1 - start, position_ + 1 - start}};
+            mask(s, visible, lane_);
+        }
+        Probabilities p[1];
+        softmax_half<0>(s, __fmul_rn(shape_.scale, 1.44269504f), p[0]);
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+            p[0].p[i][1] = p[0].p[i][3] = 0;
+        }
+        constexpr uint32_t kPairs = DIM / 16 / kWarps;
+        float *to = partials_ + uint64_t{block} * step();
+        const uint32_t row = lane_ / 4;
+#pragma unroll
+        for (uint32_t k = 0; k < kPairs; ++k) {
+            float part[1][2][4];
+            mix<DIM, 1>(part, p, at + Layout<DIM>::kBytes, warp_ * kPairs + k, lane_);
+            if (row < shape_.group) {
+#pragma unroll
+                for (uint32_t j = 0; j < 2; ++j) {
+                    *reinterpret_cast<float2 *>(to + row * DIM + 16 * (warp_ * kPairs + k) + 8 * j + 2 * (lane_ % 4)) =
+                        make_float2(part[0][j][0], part[0][j][1]);
+                }
+            }
+        }
+        if (warp_ == 0 && lane_ % 4 == 0 && row < shape_.group) {
+            *reinterpret_cast<float2 *>(to + shape_.group * DIM + 2 * row) = make_float2(p[0].maximum[0], p[0].sum[0]);
+        }
+    }
+
+    // Elements of this block: pairs of them from rank * each on, over all rows. A thread takes one pair, its loads of many key blocks all under way at once.
+    __device__ void merge() {
+        const uint32_t pairs = shape_.group * (DIM / 2), each = (pairs + cluster_ - 1) / cluster_;
+        const uint32_t begin = min(rank_ * each, pairs), end = min(begin + each, pairs);
+        auto *factors = reinterpret_cast<float4 *>(memory_);                         // [rows of this block][kTogether]
+        auto *outputs = reinterpret_cast<float2 *>(factors + kMostRows * kTogether); // [kTogether][pairs at once]
+        const uint32_t first_row = begin / (DIM / 2), rows = begin < end ? (end - 1) / (DIM / 2) + 1 - first_row : 0;
+        constexpr uint32_t kAtOnce = DIM / 2;
+        for (uint32_t base = begin; base < end; base += kAtOnce) { // once, but for small clusters
+            const uint32_t pair = base + threadIdx.x, count = min(end - base, kAtOnce);
+            float2 o = make_float2(0.0f, 0.0f);
+            float sum = 0.0f;
+            for (uint32_t from = 0; from < blocks_; from += kTogether) {
+                const uint32_t together = min(blocks_ - from, kTogether);
+                __syncthreads();
+                for (uint32_t i = threadIdx.x; i < together * count; i += kThreads) {
+                    const uint32_t block = i / count, at = i - block * count;
+                    outputs[i] = __ldcg(reinterpret_cast<const float2 *>(partials_ + uint64_t{from + block} * step()) + base + at);
+                }
+                for (uint32_t r = warp_; r < rows; r += kWarps) {
+                    prepare(factors + r * kTogether, first_row + r, from, together);
+                }
+                __syncthreads();
+                if (threadIdx.x < count) {
+                    const float4 *f = factors + (pair / (DIM / 2) - first_row) * kTogether;
+#pragma unroll 2
+                    for (uint32_t block = 0; block < together; ++block) {
+                        const float2 own = outputs[block * count + threadIdx.x];
+                        o.x = merged(own.x, f[block].y, o.x, f[block].x);
+                        o.y = merged(own.y, f[block].y, o.y, f[block].x);
+                        sum = __fmaf_rn(f[block].z, f[block].y, __fmul_rn(sum, f[block].x));
+                    }
+                }
+            }
+            if (threadIdx.x < count) {
+                const bool any = blocks_ != 0;
+                shape_.out.put2(0, head_ * shape_.group * DIM + 2 * pair, any ? finished(o.x, sum) : 0.0f, any ? finished(o.y, sum) : 0.0f);
+            }
+        }
+    }
+
+    // What older outputs and the new ones are multiplied by, and the sum, of key blocks from .. from + count of a row, by one warp.
+    __device__ void prepare(float4 *to, uint32_t row, uint32_t from, uint32_t count) const {
+        const float *at = partials_ + shape_.group * DIM + 2 * row;
+        float maximum = -INFINITY; // of what is before
+        if (from != 0) {
+            for (uint32_t block = lane_; block < from; block += 32) {
+                maximum = fmaxf(maximum, __ldcg(at + uint64_t{block} * step()));
+            }
+#pragma unroll
+            for (uint32_t k = 16; k > 0; k /= 2) {
+                maximum = fmaxf(maximum, __shfl_xor_sync(0xFFFFFFFFu, maximum, k));
+            }
+        }
+#pragma unroll 1
+        for (uint32_t i = 0; i < count; i += 32) {
+            const uint32_t block = i + lane_;
+            const float2 own =
+                block < count ? __ldcg(reinterpret_cast<const float2 *>(at + uint64_t{from + block} * step())) : make_float2(-INFINITY, 0.0f);
+            float top = own.x;
+#pragma unroll
+            for (uint32_t k = 1; k < 32; k *= 2) {
+                const float other = __shfl_up_sync(0xFFFFFFFFu, top, k);
+                top = lane_ >= k ? fmaxf(top, other) : top;
+            }
+            const float older = __shfl_up_sync(0xFFFFFFFFu, top, 1);
+            Running running;
+            running.maximum = lane_ == 0 ? maximum : fmaxf(maximum, older);
+            float old_factor, new_factor;
+            running.merge(own.x, own.y, old_factor, new_factor);
+            if (block < count) {
+                to[block] = make_float4(old_factor, new_factor, own.y, 0.0f);
+            }
+            maximum = fmaxf(maximum, __shfl_sync(0xFFFFFFFFu, top, 31));
+        }
+    }
+
+    const AttentionShape &shape_;
+    char *memory_;
+    uint32_t base_;
+    uint32_t warp_, lane_;
+    uint32_t cluster_, rank_, head_;
+    int32_t position_, lo_, first_;
+    uint32_t blocks_; // key blocks
+    const int32_t *tables_;
+    float *partials_; // of this head
+    uint32_t q_[DIM / 16][4];
+};
+
+#endif
+
+template <int DIM>
+__global__ void __launch_bounds__(kThreads)
+    attention_single(const __grid_constant__ AttentionShape shape, float *partials, uint32_t cluster) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    extern __shared__ __align__(kAlign) char memory[];
+    Single<DIM>(shape, partials, cluster, memory).run();
+#endif
+}
+
+uint64_t partial_bytes(const AttentionShape &shape) {
+    const uint64_t blocks = uint64_t{shape.max_blocks} * cpu::kBlock / kKeys + 1;
+    return shape.cache.kv_heads * blocks * kMostRows * (shape.cache.head_dim + 2) * 4;
+}
+
+// As many blocks to a cluster as the device can hold for all heads at once; 0 if none.
+template <int DIM> uint32_t cluster_of(uint32_t heads) {
+    for (uint32_t cluster = kLargestCluster; cluster > 1; cluster /= 2) {
+        cudaLaunchAttribute attribute{};
+        attribute.id = cudaLaunchAttributeClusterDimension;
+        attribute.val.clusterDim = {cluster, 1, 1};
+        cudaLaunchConfig_t config{};
+        config.gridDim = dim3(heads * cluster);
+        config.blockDim = dim3(kThreads);
+        config.dynamicSmemBytes = Memory<DIM>::kBytes;
+        config.attrs = &attribute;
+        config.numAttrs = 1;
+        int together = 0;
+        if (cudaOccupancyMaxActiveClusters(&together, attention_single<DIM>, &config) == cudaSuccess && together >= static_cast<int>(heads)) {
+            return cluster;
+        }
+        cudaGetLastError();
+    }
+    return 0;
+}
+
+template <int DIM> bool run(const Context &context, const AttentionShape &shape) {
+    static const cudaError_t allowed = [] {
+        const cudaError_t bytes = cudaFuncSetAttribute(attention_single<DIM>, cudaFuncAttributeMaxDynamicSharedMemorySize, Memory<DIM>::kBytes);
+        return bytes != cudaSuccess ? bytes : cudaFuncSetAttribute(attention_single<DIM>, cudaFuncAttributeNonPortableClusterSizeAllowed, 1);
+    }();
+    check(allowed, "shared memory of attention");
+    static std::mutex asking;
+    static std::map<std::pair<int, uint32_t>, uint32_t> known; // by device and heads
+    uint32_t cluster;
+    {
+        const std::lock_guard lock(asking);
+        const auto [found, is_new] = known.try_emplace({context.device, shape.cache.kv_heads}, 0);
+        if (is_new) {
+            found->second = cluster_of<DIM>(shape.cache.kv_heads);
+        }
+        cluster = found->second;
+    }
+    if (cluster == 0) {
+        return false;
+    }
+    launch_clusters(context, "attention", attention_single<DIM>, dim3(shape.cache.kv_heads * cluster), cluster, dim3(kThreads), Memory<DIM>::kBytes, shape,
+                    reinterpret_cast<float *>(context.scratch), cluster);
+    return true;
+}
+
+} // namespace
+
+bool try_attention_single(const Context &context, const AttentionShape &shape) {
+    return shape.n == 1 && shape.group <= kMostRows && has_bulk(context) && partial_bytes(shape) <= context.scratch_bytes &&
+           (shape.cache.head_dim == 128 ? run<128> : run<64>)(context, shape);
+}
+
+} // namespace intarsia::cuda
