@@ -52,7 +52,7 @@ public:
     __device__ void run() {
 #pragma unroll 1
         for (uint32_t stage = 0; stage < kStages; ++stage) {
-            fetch(rank_ + stage * cluster_, stage, true);
+            fetch(rank_ + stage * cluster_, look_up(rank_ + stage * cluster_), stage, true);
         }
         let_next_start();
         const uint32_t newest = blocks_ - 1;
@@ -75,9 +75,11 @@ public:
                 wait_copies<kStages - 1>();
                 __syncthreads();
             }
+            const uint32_t next = block + kStages * cluster_;
+            const int4 tables = look_up(next);
             attend(block, stage);
             __syncthreads(); // the stage is free
-            fetch(block + kStages * cluster_, stage, false);
+            fetch(next, tables, stage, false);
             stage = stage + 1 == kStages ? 0 : stage + 1;
         }
         bulk::cluster_arrive();
@@ -86,18 +88,32 @@ public:
     }
 
 private:
+    // The blocks of the cache that a key block is made of.
+    __device__ int4 look_up(uint32_t block) const {
+        int32_t found[4] = {};
+        if (block < blocks_) {
+#pragma unroll
+            for (int k = 0; k < 4; ++k) {
+                const int32_t at = (first_ + static_cast<int32_t>(block)) * kKeys + 16 * k;
+                found[k] = at <= position_ && at + 16 > lo_ ? tables_[at / 16] : 0;
+            }
+        }
+        return make_int4(found[0], found[1], found[2], found[3]);
+    }
+
     // A key block to a stage, zeros for what is not seen; `early`: all but the token itself.
-    __device__ void fetch(uint32_t block, uint32_t stage, bool early) const {
+    __device__ void fetch(uint32_t block, const int4 &found, uint32_t stage, bool early) const {
         if (block < blocks_) {
             constexpr int kChunks = Layout<DIM>::kChunks;
             constexpr int kRows = static_cast<int>(kThreads) / kChunks; // 8 or 16, copied at a time
             const uint32_t chunk = threadIdx.x % kChunks, row = threadIdx.x / kChunks;
             const int32_t start = (first_ + static_cast<int32_t>(block)) * kKeys;
             uint32_t to = base_ + stage * Memory<DIM>::kStage + Layout<DIM>::at(row, chunk);
+            const int32_t tables[4] = {found.x, found.y, found.z, found.w};
 #pragma unroll
             for (int32_t part = 0; part < kKeys; part += static_cast<int32_t>(cpu::kBlock)) {
                 const int32_t first = start + part;
-                const int32_t table = first <= position_ && first + 16 > lo_ ? tables_[first / 16] : 0;
+                const int32_t table = tables[part / 16];
 #pragma unroll
                 for (int32_t i = 0; i < 16; i += kRows) {
                     const int32_t at = first + static_cast<int32_t>(row) + i;
@@ -188,41 +204,51 @@ private:
         }
     }
 
-    // Elements of this block: pairs of them from rank * each on, over all rows. A thread takes one pair, its loads of many key blocks all under way at once.
+    // Elements of this block: pairs of them from rank * each on, over all rows, some at once.
     __device__ void merge() {
+        constexpr uint32_t kAtOnce = 16, kAcross = kThreads / kAtOnce;
         const uint32_t pairs = shape_.group * (DIM / 2), each = (pairs + cluster_ - 1) / cluster_;
         const uint32_t begin = min(rank_ * each, pairs), end = min(begin + each, pairs);
         auto *factors = reinterpret_cast<float4 *>(memory_);                         // [rows of this block][kTogether]
-        auto *outputs = reinterpret_cast<float2 *>(factors + kMostRows * kTogether); // [kTogether][pairs at once]
+        auto *outputs = reinterpret_cast<float2 *>(factors + kMostRows * kTogether); // [kTogether][kAtOnce]
         const uint32_t first_row = begin / (DIM / 2), rows = begin < end ? (end - 1) / (DIM / 2) + 1 - first_row : 0;
-        constexpr uint32_t kAtOnce = DIM / 2;
-        for (uint32_t base = begin; base < end; base += kAtOnce) { // once, but for small clusters
-            const uint32_t pair = base + threadIdx.x, count = min(end - base, kAtOnce);
+        const uint32_t at = threadIdx.x % kAtOnce, across = threadIdx.x / kAtOnce;
+#pragma unroll 1
+        for (uint32_t base = begin; base < end; base += kAtOnce) {
+            const uint32_t pair = min(base + at, end - 1);
+            const float2 *from = reinterpret_cast<const float2 *>(partials_) + pair;
             float2 o = make_float2(0.0f, 0.0f);
             float sum = 0.0f;
-            for (uint32_t from = 0; from < blocks_; from += kTogether) {
-                const uint32_t together = min(blocks_ - from, kTogether);
-                __syncthreads();
-                for (uint32_t i = threadIdx.x; i < together * count; i += kThreads) {
-                    const uint32_t block = i / count, at = i - block * count;
-                    outputs[i] = __ldcg(reinterpret_cast<const float2 *>(partials_ + uint64_t{from + block} * step()) + base + at);
-                }
-                for (uint32_t r = warp_; r < rows; r += kWarps) {
-                    prepare(factors + r * kTogether, first_row + r, from, together);
-                }
-                __syncthreads();
-                if (threadIdx.x < count) {
-                    const float4 *f = factors + (pair / (DIM / 2) - first_row) * kTogether;
-#pragma unroll 2
-                    for (uint32_t block = 0; block < together; ++block) {
-                        const float2 own = outputs[block * count + threadIdx.x];
-                        o.x = merged(own.x, f[block].y, o.x, f[block].x);
-                        o.y = merged(own.y, f[block].y, o.y, f[block].x);
-                        sum = __fmaf_rn(f[block].z, f[block].y, __fmul_rn(sum, f[block].x));
+#pragma unroll 1
+            for (uint32_t start = 0; start < blocks_; start += kTogether) {
+                const uint32_t together = min(blocks_ - start, kTogether);
+                float2 loaded[kTogether / kAcross];
+#pragma unroll
+                for (uint32_t i = 0; i < kTogether / kAcross; ++i) {
+                    if (across + i * kAcross < together) {
+                        loaded[i] = __ldcg(from + (start + across + i * kAcross) * (step() / 2));
                     }
                 }
+                __syncthreads();
+#pragma unroll 1
+                for (uint32_t r = warp_; r < rows; r += kWarps) {
+                    prepare(factors + r * kTogether, first_row + r, start, together);
+                }
+#pragma unroll
+                for (uint32_t i = 0; i < kTogether / kAcross; ++i) {
+                    outputs[(across + i * kAcross) * kAtOnce + at] = loaded[i];
+                }
+                __syncthreads();
+                const float4 *f = factors + (pair / (DIM / 2) - first_row) * kTogether;
+#pragma unroll 2
+                for (uint32_t block = 0; block < together; ++block) { // all threads, of which the first kAtOnce count
+                    const float2 own = outputs[block * kAtOnce + at];
+                    o.x = merged(own.x, f[block].y, o.x, f[block].x);
+                    o.y = merged(own.y, f[block].y, o.y, f[block].x);
+                    sum = __fmaf_rn(f[block].z, f[block].y, __fmul_rn(sum, f[block].x));
+                }
             }
-            if (threadIdx.x < count) {
+            if (across == 0 && base + at < end) {
                 const bool any = blocks_ != 0;
                 shape_.out.put2(0, head_ * shape_.group * DIM + 2 * pair, any ? finished(o.x, sum) : 0.0f, any ? finished(o.y, sum) : 0.0f);
             }

@@ -74,63 +74,93 @@ __device__ void step_turned(float (&d)[4], const uint4 &low, const uint4 &high, 
 
 // inverse_rms16() of norm.h in fewer instructions, for a multiple of 32 elements.
 __device__ float inverse_rms16_short(const float *x, uint32_t count, float eps, uint32_t lane) {
-    float squares = 0.0f;
-#pragma unroll 1
-    for (uint32_t i = lane; i < count; i += 128) {
+    constexpr uint32_t kBatch = 8; // loads; the next are on their way while these are summed
+    float squares = 0.0f, now[kBatch];
 #pragma unroll
-        for (uint32_t j = 0; j < 8; j++)
-            if (const uint32_t at = i + j * 16; at < count) squares = __fmaf_rn(x[at], x[at], squares);
+    for (uint32_t j = 0; j < kBatch; j++) now[j] = lane + j * 16 < count ? x[lane + j * 16] : 0.0f;
+#pragma unroll 1
+    for (uint32_t i = lane + kBatch * 16; i - lane < count + kBatch * 16; i += kBatch * 16) {
+        float next[kBatch];
+#pragma unroll
+        for (uint32_t j = 0; j < kBatch; j++) next[j] = i + j * 16 < count ? x[i + j * 16] : 0.0f;
+#pragma unroll
+        for (uint32_t j = 0; j < kBatch; j++) squares = __fmaf_rn(now[j], now[j], squares); // zeros change nothing
+#pragma unroll
+        for (uint32_t j = 0; j < kBatch; j++) now[j] = next[j];
     }
 #pragma unroll
     for (uint32_t step = 8; step > 0; step /= 2) squares = __fadd_rn(squares, __shfl_xor_sync(0xFFFFFFFFu, squares, step));
     return __fdiv_rn(1.0f, __fsqrt_rn(__fadd_rn(__fdiv_rn(squares, static_cast<float>(count)), eps)));
 }
 
+// Computed here and not, as the compiler might, where it is used: reading a kernel's arguments for the first time takes long.
+template <typename T> __device__ void keep(T *&pointer) { asm volatile("" : "+l"(pointer)); }
+
 // Heads of one cluster, by 16 threads a row: thread l has elements l, l + 16, ... so that sums are those of inverse_rms16.
 template <uint32_t Dim, uint32_t Rows> struct Heads {
     static constexpr uint32_t kBlocks = Dim / 32, kEach = Dim / 16;
     static constexpr uint32_t kTurns = (Rows + 2 * kBlocks - 1) / (2 * kBlocks); // rows of a half of the warp
-    float weight[kEach];
-    float table[kTurns][kEach]; // cosines, then sines
+    float weight[kEach];        // of the norm, if there is one
+    float table[kTurns][kEach]; // cosines, then sines, if there is a rotation
     int32_t slot[kTurns];
+    const float *table_from;
+    const int32_t *slot_from;
+    char *to; // of q the head in the first row, of k and v in the first slot
+    uint32_t step, first_row, n;
+    float eps;
+    bool in_cache, norm;
 
-    __device__ static uint32_t row_of(uint32_t rank, uint32_t turn, uint32_t lane) { return rank + (turn * 2 + lane / 16) * kBlocks; }
+    __device__ uint32_t row_of(uint32_t turn) const { return first_row + turn * 2 * kBlocks; }
 
-    __device__ void load_weight(const cpu::HeadsArgs &part, uint32_t lane) {
+    // What is known before the step; part 0, 1, 2 is q, k, v.
+    __device__ void prepare(const QkvArgs &args, uint32_t part, uint32_t head, uint32_t rank, uint32_t lane) {
+        const cpu::HeadsArgs &own = part == 0 ? args.q : args.k;
+        n = args.n;
+        first_row = rank + lane / 16 * kBlocks;
+        in_cache = part != 0;
+        norm = part != 2 && own.norm_weight != nullptr;
+        table_from = part == 2 || own.table == nullptr ? nullptr : own.table + lane % 16;
+        slot_from = in_cache ? args.slots : nullptr;
+        eps = own.eps;
+        to = static_cast<char *>(part == 0 ? args.q.out : part == 1 ? args.cache.keys : args.cache.values) + (lane % 16) * 2;
+        to += in_cache ? head * cpu::kBlock * Dim * 2 : head * Dim * 2;
+        step = (in_cache ? args.cache.kv_heads * cpu::kBlock : args.q.heads) * Dim * 2; // bytes between blocks of the cache, or rows
+        if (norm)
 #pragma unroll
-        for (uint32_t j = 0; j < kEach; j++) weight[j] = part.norm_weight == nullptr ? 0.0f : part.norm_weight[lane % 16 + 16 * j];
+            for (uint32_t j = 0; j < kEach; j++) weight[j] = own.norm_weight[lane % 16 + 16 * j];
+        keep(table_from), keep(slot_from), keep(to);
     }
 
-    __device__ void load_step(const QkvArgs &args, const cpu::HeadsArgs &part, uint32_t rank, uint32_t lane) {
+    // What the step says.
+    __device__ void load_step() {
 #pragma unroll
         for (uint32_t turn = 0; turn < kTurns; turn++) {
-            const uint32_t row = min(row_of(rank, turn, lane), args.n - 1);
-            slot[turn] = args.slots == nullptr ? -1 : args.slots[row];
+            const uint32_t row = min(row_of(turn), n - 1);
+            slot[turn] = slot_from == nullptr ? -1 : slot_from[row];
+            if (table_from != nullptr)
 #pragma unroll
-            for (uint32_t j = 0; j < kEach; j++) table[turn][j] = part.table == nullptr ? 0.0f : part.table[row * Dim + lane % 16 + 16 * j];
+                for (uint32_t j = 0; j < kEach; j++) table[turn][j] = table_from[row * Dim + 16 * j];
         }
     }
 
     // Rows of this block, as they lie in `held`.
-    __device__ void finish(const QkvArgs &args, uint32_t which, uint32_t head, uint32_t rank, uint32_t lane, const float *held) const {
-        const cpu::HeadsArgs &part = which == 0 ? args.q : args.k;
+    __device__ void finish(uint32_t lane, const float *held) const {
 #pragma unroll
         for (uint32_t turn = 0; turn < kTurns; turn++) {
-            const uint32_t row = row_of(rank, turn, lane);
             float x[kEach], squares = 0;
 #pragma unroll
             for (uint32_t j = 0; j < kEach; j++) {
                 x[j] = held[(turn * 2 + lane / 16) * Dim + lane % 16 + 16 * j];
                 squares = __fmaf_rn(x[j], x[j], squares);
             }
+            if (norm) {
 #pragma unroll
-            for (uint32_t step = 8; step > 0; step /= 2) squares = __fadd_rn(squares, __shfl_xor_sync(0xFFFFFFFFu, squares, step));
-            if (which != 2 && part.norm_weight != nullptr) {
-                const float inverse = __fdiv_rn(1.0f, __fsqrt_rn(__fadd_rn(__fdiv_rn(squares, static_cast<float>(Dim)), part.eps)));
+                for (uint32_t step = 8; step > 0; step /= 2) squares = __fadd_rn(squares, __shfl_xor_sync(0xFFFFFFFFu, squares, step));
+                const float inverse = __fdiv_rn(1.0f, __fsqrt_rn(__fadd_rn(__fdiv_rn(squares, static_cast<float>(Dim)), eps)));
 #pragma unroll
                 for (uint32_t j = 0; j < kEach; j++) x[j] = normed(x[j], inverse, weight[j]);
             }
-            if (which != 2 && part.table != nullptr) {
+            if (table_from != nullptr) {
 #pragma unroll
                 for (uint32_t j = 0; j < kEach / 2; j++) {
                     const float a = x[j], b = x[j + kEach / 2], cosine = table[turn][j], sine = table[turn][j + kEach / 2];
@@ -138,11 +168,11 @@ template <uint32_t Dim, uint32_t Rows> struct Heads {
                     x[j + kEach / 2] = __fmaf_rn(b, cosine, __fmul_rn(a, sine));
                 }
             }
-            void *to = which == 0 ? element(part.out, (row * part.heads + head) * Dim, true)
-                                  : in_cache(which == 2 ? args.cache.values : args.cache.keys, args.cache, slot[turn], head);
-            if (row < args.n && to != nullptr)
+            const uint32_t row = row_of(turn), at = static_cast<uint32_t>(slot[turn]);
+            if (row >= n || (in_cache && slot[turn] < 0)) continue;
+            char *head = to + (in_cache ? uint64_t{at / cpu::kBlock} * step + at % cpu::kBlock * (Dim * 2) : uint64_t{row} * step);
 #pragma unroll
-                for (uint32_t j = 0; j < kEach; j++) static_cast<__nv_bfloat16 *>(to)[lane % 16 + 16 * j] = __float2bfloat16_rn(x[j]);
+            for (uint32_t j = 0; j < kEach; j++) reinterpret_cast<__nv_bfloat16 *>(head)[16 * j] = __float2bfloat16_rn(x[j]);
         }
     }
 };
@@ -174,8 +204,8 @@ __global__ void __maxnreg__(registers_of(Tiles, Dim))
     const uint32_t groups = room.groups == 1 ? 1 : ceil_of(width - output, onward);
 
     // By one warp.
-    const auto fetch_group = [&](uint32_t group) {
-        const uint32_t slot = group % room.depth, barrier = base + slot * 8;
+    const auto fetch_group = [&](uint32_t group, uint32_t slot) {
+        const uint32_t barrier = base + slot * 8;
         if (lane == 0) bulk::expect(barrier, Tiles * kOutputs * k * 2);
         __syncwarp();
 #pragma unroll 1
@@ -191,7 +221,7 @@ __global__ void __maxnreg__(registers_of(Tiles, Dim))
         bulk::barriers_made();
         __syncwarp();
 #pragma unroll 1
-        for (uint32_t group = 0; group < min(groups, room.depth); group++) fetch_group(group);
+        for (uint32_t group = 0; group < min(groups, room.depth); group++) fetch_group(group, group);
     }
     let_next_start();
     if constexpr (Dim != 0) bulk::cluster_arrive(); // that this block has started
@@ -207,28 +237,41 @@ __global__ void __maxnreg__(registers_of(Tiles, Dim))
     Heads<Dim, Rows> heads;
     const uint32_t rank = blockIdx.x % kBlocks;
     if constexpr (Dim != 0)
-        if (slice == 0) heads.load_weight(part == 0 ? qkv.q : qkv.k, lane);
+        if (slice == 0) heads.prepare(qkv, part, output / Dim, rank, lane);
 
     // What a thread finishes of a group: two outputs of a row, of a tile or of a pair of gate and up.
     const uint32_t tile = threadIdx.x / (Rows * 4), row = threadIdx.x / 4 % Rows;
     const uint32_t mine = tile * kOutputs + threadIdx.x % 4 * 2; // from `output`
-    const bool ends = mine < outputs && row < n;
+    const bool ends = mine < outputs && row < n, adds = args.epilogue == Epilogue::ADD, narrow = args.out_storage == Storage::BF16 && !adds;
+    char *out = static_cast<char *>(element(args.parts[part].out, row * width + output + mine, narrow));
+    const float *residual_at = args.residual + row * width + output + mine;
+    const __nv_bfloat16 *x_from = static_cast<const __nv_bfloat16 *>(args.x) + first * kStep + lane * 8;
+    const float4 *norm_from = reinterpret_cast<const float4 *>(norm.x) + threadIdx.x;
+    keep(out), keep(residual_at), keep(x_from), keep(norm_from);
     __syncthreads(); // the barriers are there
 
     unsigned char *inputs = shared + room.inputs;
-    float2 residual = {};
-    const auto load_residual = [&](uint32_t o) {
-        if (ends && args.epilogue == Epilogue::ADD && o < width) residual = __ldcg(reinterpret_cast<const float2 *>(args.residual + row * width + o));
-    };
     wait_for_earlier();
-    load_residual(output + mine);
+    float2 residual = {};
+    const auto load_residual = [&](uint32_t group) {
+        if (adds && ends && output + group * onward + mine < width) residual = __ldcg(reinterpret_cast<const float2 *>(residual_at + group * onward));
+    };
+    load_residual(0);
     if constexpr (Norm) {
         float *held = reinterpret_cast<float *>(shared + room.rows);
+        constexpr uint32_t kFlying = Rows == 1 ? 1 : 4; // loads
 #pragma unroll 1
-        for (uint32_t i = threadIdx.x; i < n * k / 4; i += blockDim.x)
-            reinterpret_cast<float4 *>(held)[i] = __ldcg(reinterpret_cast<const float4 *>(norm.x) + i);
+        for (uint32_t i = threadIdx.x; i < n * k / 4; i += kFlying * blockDim.x, norm_from += kFlying * blockDim.x) {
+            float4 v[kFlying];
+#pragma unroll
+            for (uint32_t j = 0; j < kFlying; j++)
+                if (i + j * blockDim.x < n * k / 4) v[j] = __ldcg(norm_from + j * blockDim.x);
+#pragma unroll
+            for (uint32_t j = 0; j < kFlying; j++)
+                if (i + j * blockDim.x < n * k / 4) reinterpret_cast<float4 *>(held)[i + j * blockDim.x] = v[j];
+        }
         if constexpr (Dim != 0)
-            if (slice == 0) heads.load_step(qkv, part == 0 ? qkv.q : qkv.k, rank, lane);
+            if (slice == 0) heads.load_step();
         __syncthreads();
         float *scales = reinterpret_cast<float *>(shared + room.scales);
         float scale = 0;
@@ -257,19 +300,26 @@ __global__ void __maxnreg__(registers_of(Tiles, Dim))
         }
     } else {
 #pragma unroll 1
-        for (uint32_t r = 0; r < n; r++) {
-            const uint4 *x = reinterpret_cast<const uint4 *>(static_cast<const __nv_bfloat16 *>(args.x) + r * k + first * kStep);
-            uint4 *to = reinterpret_cast<uint4 *>(inputs + r * room.pitch + first * kStep * 2);
+        for (uint32_t i = lane; i < steps * 4; i += kWarp, x_from += kWarp * 8) {
+            constexpr uint32_t kFlying = Rows == 1 ? 1 : 4; // loads
 #pragma unroll 1
-            for (uint32_t i = lane; i < steps * 4; i += kWarp) to[i] = __ldcg(x + i);
+            for (uint32_t r0 = 0; r0 < n; r0 += kFlying) {
+                uint4 v[kFlying];
+#pragma unroll
+                for (uint32_t r = 0; r < kFlying; r++)
+                    if (r0 + r < n) v[r] = __ldcg(reinterpret_cast<const uint4 *>(x_from + (r0 + r) * k));
+#pragma unroll
+                for (uint32_t r = 0; r < kFlying; r++)
+                    if (r0 + r < n) *reinterpret_cast<uint4 *>(inputs + (r0 + r) * room.pitch + first * kStep * 2 + i * 16) = v[r];
+            }
         }
     }
     __syncwarp();
 
+    uint32_t slot = 0, parity = 0;
 #pragma unroll 1
     for (uint32_t group = 0; group < groups; group++) {
-        const uint32_t slot = group % room.depth;
-        bulk::wait(base + slot * 8, group / room.depth % 2);
+        bulk::wait(base + slot * 8, parity);
         float sums[kPairs][4] = {};
         const unsigned char *x_at = inputs + g * room.pitch + first * kStep * 2 + t * 16;
         const unsigned char *weights = shared + room.ring + (slot * Tiles * kOutputs + g) * room.pitch + first * kStep * 2 + t * 16;
@@ -296,7 +346,8 @@ __global__ void __maxnreg__(registers_of(Tiles, Dim))
             for (uint32_t j = 0; j < 4; j++)
                 if (t * 2 + j % 2 < n && i * 2 + j / 2 < Tiles) to[(i * 2 + j / 2) * kOfTile + j % 2 * kOutputs] = sums[i][j];
         __syncthreads();
-        if (slice == fetcher && group + room.depth < groups) fetch_group(group + room.depth); // all have read what lies there
+        if (slice == fetcher && group + room.depth < groups) fetch_group(group + room.depth, slot); // all have read what lies there
+        if (++slot == room.depth) slot = 0, parity ^= 1;
         if constexpr (Dim != 0) bulk::cluster_wait(); // all blocks have started
         if (ends) {
             float2 v[2] = {};
@@ -318,14 +369,13 @@ __global__ void __maxnreg__(registers_of(Tiles, Dim))
                     v[0] = biased(args.parts[part], o, v[0]);
                     bulk::store_at(base + room.heads + (row / kBlocks * Dim + rank * (kHeadTiles * kOutputs) + mine) * 4, row % kBlocks, v[0]);
                 } else {
-                    const float2 out = Pair ? finished_silu(args, o, v[1], v[0]) : finished(args, args.parts[part], o, v[0], residual);
-                    const bool narrow = args.out_storage == Storage::BF16 && args.epilogue != Epilogue::ADD;
-                    void *at = element(args.parts[part].out, row * width + o, narrow);
-                    if (narrow) *static_cast<__nv_bfloat162 *>(at) = __floats2bfloat162_rn(out.x, out.y);
-                    else *static_cast<float2 *>(at) = out;
+                    const float2 done = Pair ? finished_silu(args, o, v[1], v[0]) : finished(args, args.parts[part], o, v[0], residual);
+                    if (narrow) *reinterpret_cast<__nv_bfloat162 *>(out) = __floats2bfloat162_rn(done.x, done.y);
+                    else *reinterpret_cast<float2 *>(out) = done;
+                    out += onward * (narrow ? 2 : 4);
                 }
             }
-            load_residual(o + onward);
+            if (groups != 1) load_residual(group + 1);
         }
     }
     if constexpr (Dim != 0) {
@@ -333,7 +383,7 @@ __global__ void __maxnreg__(registers_of(Tiles, Dim))
         bulk::cluster_arrive();
         if (slice != 0 || rank >= n) return;
         bulk::cluster_wait();
-        heads.finish(qkv, part, output / Dim, rank, lane, reinterpret_cast<const float *>(shared + room.heads));
+        heads.finish(lane, reinterpret_cast<const float *>(shared + room.heads));
     }
 #endif
 }
@@ -363,7 +413,7 @@ Shape shape_of(const Context &context, const LinearArgs &args, bool norm) {
     for (const uint32_t each : {1u, 2u, 4u, 6u})
         if (ceil_of(tiles, each) <= processors && fits(each, 1)) return {each, 1, ceil_of(tiles, each)};
     if (args.part_count != 1) return {};
-    for (const uint32_t each : {4u, 2u, 1u})
+    for (const uint32_t each : {2u, 4u, 1u})
         for (uint32_t depth = kMostDepth; depth >= 2; depth--)
             if (fits(each, depth)) return {each, depth, std::min(ceil_of(tiles, each), processors)};
     return {};
