@@ -63,7 +63,8 @@ final class StepLoop {
     void add(Request request) {
         requests.add(request);
         deadlines += request.allowed == Request.NEVER ? 0 : 1;
-        request.ends = ends(request.params);
+        request.ends = ends(request.params, !request.params.ignoreEos());
+        request.late = ends(request.params, true);
         request.held = request.sequences.length > 1 && scheduler.sharesPrefixes(request.prompt.length);
         for (Sequence sequence : request.sequences) {
             if (sequence.index == 0 || !request.held) {
@@ -72,9 +73,9 @@ final class StepLoop {
         }
     }
 
-    private int[] ends(SamplingParams params) {
+    private int[] ends(SamplingParams params, boolean endOfSequence) {
         IntStream stops = params.stopTokenIds().stream().mapToInt(Integer::intValue);
-        IntStream ends = params.ignoreEos() ? IntStream.empty() : Arrays.stream(endTokens);
+        IntStream ends = endOfSequence ? Arrays.stream(endTokens) : IntStream.empty();
         return IntStream.concat(stops, ends).distinct().toArray();
     }
 
