@@ -112,7 +112,7 @@ final class Engines {
         return command;
     }
 
-    /** What a process prints; fails, with the end of its error output, if it does. */
+    /** What a process prints; fails, with what its error output says of why, if it does. */
     private static String output(List<String> command) throws IOException, InterruptedException {
         File errors = File.createTempFile("peer", ".err");
         File output = File.createTempFile("peer", ".out");
@@ -132,8 +132,12 @@ final class Engines {
         }
     }
 
+    /** What a JVM says was the cause, or else the end. */
     private static String end(File file) throws IOException {
         String text = Files.readString(file.toPath()).strip();
-        return text.substring(Math.max(0, text.length() - 600));
+        return text.lines()
+                .filter(line -> line.startsWith("Caused by: ") || line.startsWith("Exception in thread"))
+                .reduce((_, last) -> last)
+                .orElse(text.substring(Math.max(0, text.length() - 600)));
     }
 }
