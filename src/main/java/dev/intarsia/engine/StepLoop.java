@@ -61,6 +61,7 @@ final class StepLoop {
     }
 
     void add(Request request) {
+        request.added = true;
         requests.add(request);
         deadlines += request.allowed == Request.NEVER ? 0 : 1;
         request.ends = ends(request.params, !request.params.ignoreEos());
@@ -100,8 +101,11 @@ final class StepLoop {
         return scheduler.isIdle();
     }
 
-    /** Ends what a request has not finished. */
+    /** Ends what a request has not finished. One that was never added failed while the engine closed, and is counted already. */
     void cancel(Request request, FinishReason reason) {
+        if (!request.added) {
+            return;
+        }
         request.held = false;
         for (Sequence sequence : request.sequences) {
             end(sequence, reason);
