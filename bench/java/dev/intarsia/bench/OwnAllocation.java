@@ -12,6 +12,7 @@ import java.util.function.IntSupplier;
  */
 public final class OwnAllocation {
     private static final int CALLS = 20_000;
+    private static final int MOST_ROUNDS = 100;
     private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
 
     private OwnAllocation() {}
@@ -39,10 +40,10 @@ public final class OwnAllocation {
         }
     }
 
-    /** Warms up, then counts. */
+    /** Counts the last of a good many rounds: until the compilers are done, which takes long on a busy machine, the interpreter's boxes are seen. */
     private static void measure(String name, IntSupplier call) {
         long bytes = 0;
-        for (int round = 0; round < 5; round++) {
+        for (int round = 0; round < 5 || round < MOST_ROUNDS && bytes != 0; round++) {
             long before = THREADS.getCurrentThreadAllocatedBytes();
             for (int i = 0; i < CALLS; i++) {
                 call.getAsInt();

@@ -24,14 +24,15 @@ import java.util.TreeMap;
  * @param repetitionPenalty logits above 0 of tokens of prompt and output are divided by it, others multiplied; above 0, 1 = none
  * @param logitBias added to the logits of token ids; in [-100, 100]
  * @param allowedTokenIds the only token ids that may be sampled; empty = all
- * @param badWords words as their token ids: where the output ends with all of one but its last, that last is not sampled. A word's tokens differ
- *     with what is before it, so list each form that matters
+ * @param badWords words that are not to come: where the output ends with all tokens of one but its last, that last is not sampled. Each is looked for as
+ *     the tokenizer writes it at the start of a text and after a space
+ * @param badWordsTokenIds the same as token ids, which need no tokenizer
  * @param stop strings that end the completion when they come up in its text, which ends before them
  * @param includeStopStrInOutput leave the stop string at the end of the text
  * @param stopTokenIds token ids that end the completion when they are sampled
  * @param ignoreEos go on after an end-of-sequence token
- * @param minTokens tokens of the output before an end-of-sequence token or one of {@code stopTokenIds} may be sampled, or a stop string ends it; 0 ..
- *     {@code maxTokens}
+ * @param minTokens tokens of the output before an end-of-sequence token, ignored or not, or one of {@code stopTokenIds} may be sampled, or a stop
+ *     string ends it; 0 .. {@code maxTokens}
  * @param maxTokens most tokens of the completion; 128 by default
  * @param logprobs log-probabilities of each sampled token and of this many of the likeliest; 0 .. 20, empty = none. They are the model's own: no
  *     temperature, penalty or bias is in them
@@ -51,7 +52,8 @@ public record SamplingParams(
         double repetitionPenalty,
         Map<Integer, Double> logitBias,
         List<Integer> allowedTokenIds,
-        List<List<Integer>> badWords,
+        List<String> badWords,
+        List<List<Integer>> badWordsTokenIds,
         List<String> stop,
         boolean includeStopStrInOutput,
         List<Integer> stopTokenIds,
@@ -82,9 +84,9 @@ public record SamplingParams(
                 "repetitionPenalty", repetitionPenalty, "finite and > 0");
         logitBias = biases(logitBias);
         allowedTokenIds = ids("allowedTokenIds", allowedTokenIds);
-        badWords = words(badWords);
-        stop = List.copyOf(stop);
-        Check.that(!stop.contains(""), "stop", stop, "strings of one character at least");
+        badWords = strings("badWords", badWords);
+        badWordsTokenIds = words(badWordsTokenIds);
+        stop = strings("stop", stop);
         stopTokenIds = ids("stopTokenIds", stopTokenIds);
         Check.that(maxTokens >= 1, "maxTokens", maxTokens, ">= 1");
         Check.that(minTokens >= 0 && minTokens <= maxTokens, "minTokens", minTokens, "in 0..maxTokens, " + maxTokens);
@@ -102,9 +104,15 @@ public record SamplingParams(
         return ids;
     }
 
+    private static List<String> strings(String name, List<String> given) {
+        List<String> strings = List.copyOf(given);
+        Check.that(!strings.contains(""), name, strings, "strings of one character at least");
+        return strings;
+    }
+
     private static List<List<Integer>> words(List<List<Integer>> given) {
-        List<List<Integer>> words = given.stream().map(word -> ids("badWords", word)).toList();
-        Check.that(!words.contains(List.of()), "badWords", words, "words of one token at least");
+        List<List<Integer>> words = given.stream().map(word -> ids("badWordsTokenIds", word)).toList();
+        Check.that(!words.contains(List.of()), "badWordsTokenIds", words, "words of one token at least");
         return words;
     }
 
@@ -147,6 +155,7 @@ public record SamplingParams(
         builder.logitBias = logitBias;
         builder.allowedTokenIds = allowedTokenIds;
         builder.badWords = badWords;
+        builder.badWordsTokenIds = badWordsTokenIds;
         builder.stop = stop;
         builder.includeStopStrInOutput = includeStopStrInOutput;
         builder.stopTokenIds = stopTokenIds;
@@ -173,7 +182,8 @@ public record SamplingParams(
         private double repetitionPenalty = 1;
         private Map<Integer, Double> logitBias = Map.of();
         private List<Integer> allowedTokenIds = List.of();
-        private List<List<Integer>> badWords = List.of();
+        private List<String> badWords = List.of();
+        private List<List<Integer>> badWordsTokenIds = List.of();
         private List<String> stop = List.of();
         private boolean includeStopStrInOutput;
         private List<Integer> stopTokenIds = List.of();
@@ -244,8 +254,17 @@ public record SamplingParams(
             return this;
         }
 
-        public Builder badWords(List<List<Integer>> value) {
+        public Builder badWords(List<String> value) {
             badWords = value;
+            return this;
+        }
+
+        public Builder badWords(String... values) {
+            return badWords(List.of(values));
+        }
+
+        public Builder badWordsTokenIds(List<List<Integer>> value) {
+            badWordsTokenIds = value;
             return this;
         }
 
@@ -318,6 +337,7 @@ public record SamplingParams(
                     logitBias,
                     allowedTokenIds,
                     badWords,
+                    badWordsTokenIds,
                     stop,
                     includeStopStrInOutput,
                     stopTokenIds,

@@ -73,7 +73,7 @@ class BatchTest {
         }
         if (random.nextInt(4) == 0) {
             params.logitBias(Map.of(8 + random.nextInt(400), 3.5, 7, -100.0))
-                    .badWords(List.of(List.of(prompt.getFirst()), List.of(9, 10)));
+                    .badWordsTokenIds(List.of(List.of(prompt.getFirst()), List.of(9, 10)));
         }
         if (random.nextInt(6) == 0) {
             params.allowedTokenIds(List.of(2, 50, 51, 52, 53, 400));
@@ -134,7 +134,7 @@ class BatchTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"0, true", "0, false", "1, true", "7, false", "64, true", "64, false"})
+    @CsvSource({"0, true", "0, false", "1, true", "1, false", "7, true", "7, false", "64, true", "64, false"})
     void chunked(int chunk, boolean prefixes) {
         together(options().longPrefillTokenThreshold(chunk).enablePrefixCaching(prefixes), stats -> {
             busy(stats);

@@ -28,6 +28,9 @@ class ClosingTest {
     private static final List<Integer> PROMPT = List.of(5, 6, 7);
     private static final long MIB = 1 << 20;
 
+    /** AddressSanitizer keeps what was freed for a while. */
+    private static final boolean SANITIZED = Boolean.getBoolean("intarsia.test.sanitized");
+
     private static Engine open(EngineOptions.Builder options) {
         return Engine.open(
                 TestModels.checkpoint("qwen3-tied"), options.artifacts(EngineOptions.NO_ARTIFACTS).build());
@@ -248,7 +251,9 @@ class ClosingTest {
             String both = before + " and later " + after;
             assertThat(after.heap()).as(both).isLessThan(before.heap() + 4 * MIB);
             assertThat(after.allocated()).as(both).isLessThan(before.allocated() + 16 * MIB);
-            assertThat(after.resident()).as(both).isLessThan(before.resident() + 48 * MIB);
+            if (!SANITIZED) {
+                assertThat(after.resident()).as(both).isLessThan(before.resident() + 48 * MIB);
+            }
             assertThat(after.threads()).as(both).isLessThanOrEqualTo(before.threads() + 4);
         }
     }

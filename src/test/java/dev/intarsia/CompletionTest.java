@@ -214,9 +214,31 @@ class CompletionTest {
                 .isSubsetOf(40, 41)
                 .hasSize(20);
         List<Integer> all = engine.generate(PROMPT, greedy(10).build()).tokens();
-        List<Integer> without = engine.generate(PROMPT, greedy(10).badWords(List.of(all.subList(2, 4))).build()).tokens();
+        List<Integer> without = engine.generate(PROMPT, greedy(10).badWordsTokenIds(List.of(all.subList(2, 4))).build()).tokens();
         assertThat(without.subList(0, 3)).isEqualTo(all.subList(0, 3));
         assertThat(without.get(3)).isNotEqualTo(all.get(3));
+    }
+
+    @Test
+    void badWordsDoNotComeWhereverTheyWouldStand() {
+        String[] all = streamed(greedy(40).build()).text().strip().split("[^A-Za-z]+");
+        for (String word : List.of(all[1], all[5])) {
+            for (String given : List.of(word, " " + word)) {
+                SamplingParams params = greedy(40).badWords(List.of("never to be seen", given)).build();
+                assertThat(streamed(params).text()).doesNotContainPattern("\\b" + word + "\\b");
+            }
+        }
+        assertThatThrownBy(() -> engine.generate(PROMPT, greedy(1).badWords(" ").build()))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessage("badWords has \" \"; it must be words of one token at least");
+    }
+
+    @Test
+    void noEndOfSequenceBeforeTheLeastNumberOfTokensThoughItIsIgnored() {
+        int end = engine.core().generation().eosTokenIds().getFirst();
+        List<Integer> tokens = engine.generate(PROMPT, greedy(8).minTokens(5).logitBias(Map.of(end, 100.0)).build()).tokens();
+        assertThat(tokens.subList(0, 5)).doesNotContain(end);
+        assertThat(tokens.subList(5, 8)).containsOnly(end);
     }
 
     @Test
@@ -225,17 +247,21 @@ class CompletionTest {
         for (SamplingParams.Builder params : List.of(
                 sampled(1).allowedTokenIds(List.of(beyond)),
                 sampled(1).stopTokenIds(List.of(beyond)),
-                sampled(1).badWords(List.of(List.of(1, beyond))),
+                sampled(1).badWordsTokenIds(List.of(List.of(1, beyond))),
                 sampled(1).logitBias(Map.of(beyond, 1.0)))) {
             assertThatThrownBy(() -> engine.generate(PROMPT, params.build()))
                     .isInstanceOf(IllegalArgumentException.class)
-                    .hasMessageMatching("(allowedTokenIds|stopTokenIds|badWords|logitBias) has " + beyond
+                    .hasMessageMatching("(allowedTokenIds|stopTokenIds|badWordsTokenIds|logitBias) has " + beyond
                             + ", not in the vocabulary.*");
         }
         try (Engine wordless = Engine.open(TestModels.checkpoint("qwen3-tied"))) {
             assertThatThrownBy(() -> wordless.generate(List.of(5), sampled(1).stop(List.of("x")).build()))
                     .isInstanceOf(IllegalArgumentException.class)
                     .hasMessageContaining("stop is [x]")
+                    .hasMessageContaining("tokenizer");
+            assertThatThrownBy(() -> wordless.generate(List.of(5), sampled(1).badWords("x").build()))
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContaining("badWords is [x]")
                     .hasMessageContaining("tokenizer");
         }
     }

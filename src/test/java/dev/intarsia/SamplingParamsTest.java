@@ -50,9 +50,10 @@ class SamplingParamsTest {
                 wrong("logitBias[7] is NaN; it must be in [-100, 100]", p -> p.logitBias(Map.of(7, Double.NaN))),
                 wrong("allowedTokenIds is []; it must be a list of one id at least", p -> p.allowedTokenIds(List.of())),
                 wrong("allowedTokenIds[1] is -3; it must be a token id, >= 0", p -> p.allowedTokenIds(List.of(1, -3))),
-                wrong("badWords[0] is -1; it must be a token id, >= 0", p -> p.badWords(List.of(List.of(-1)))),
-                wrong("badWords is [[1], []]; it must be words of one token at least",
-                        p -> p.badWords(List.of(List.of(1), List.of()))),
+                wrong("badWords is [a, ]; it must be strings of one character at least", p -> p.badWords("a", "")),
+                wrong("badWordsTokenIds[0] is -1; it must be a token id, >= 0", p -> p.badWordsTokenIds(List.of(List.of(-1)))),
+                wrong("badWordsTokenIds is [[1], []]; it must be words of one token at least",
+                        p -> p.badWordsTokenIds(List.of(List.of(1), List.of()))),
                 wrong("stop is [a, ]; it must be strings of one character at least", p -> p.stop("a", "")),
                 wrong("stopTokenIds[0] is -2; it must be a token id, >= 0", p -> p.stopTokenIds(List.of(-2))),
                 wrong("maxTokens is 0; it must be >= 1", p -> p.maxTokens(0)),
@@ -91,7 +92,8 @@ class SamplingParamsTest {
                 .repetitionPenalty(1e-30)
                 .logitBias(Map.of(0, -100.0, 5, 100.0))
                 .allowedTokenIds(List.of(0, 3))
-                .badWords(List.of(List.of(1, 2), List.of(0)))
+                .badWords("moor", " fog")
+                .badWordsTokenIds(List.of(List.of(1, 2), List.of(0)))
                 .stop("\n", "end")
                 .includeStopStrInOutput(true)
                 .stopTokenIds(List.of(0))
@@ -140,7 +142,7 @@ class SamplingParamsTest {
         SamplingParams params = SamplingParams.builder()
                 .allowedTokenIds(ids)
                 .stopTokenIds(ids)
-                .badWords(List.of(word))
+                .badWordsTokenIds(List.of(word))
                 .logitBias(biases)
                 .build();
         ids.add(5);
@@ -148,7 +150,7 @@ class SamplingParamsTest {
         biases.put(4, 4.0);
         assertThat(params.allowedTokenIds()).containsExactly(1);
         assertThat(params.stopTokenIds()).containsExactly(1);
-        assertThat(params.badWords()).containsExactly(List.of(2));
+        assertThat(params.badWordsTokenIds()).containsExactly(List.of(2));
         assertThat(params.logitBias().keySet()).containsExactly(3, 9); // by rising id
         assertThatExceptionOfType(UnsupportedOperationException.class)
                 .isThrownBy(() -> params.logitBias().put(1, 1.0));

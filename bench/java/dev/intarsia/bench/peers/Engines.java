@@ -76,8 +76,9 @@ final class Engines {
         });
     }
 
-    /** A {@code llama-bench} on a GGUF file. */
+    /** A {@code llama-bench} on a GGUF file, and for streams the {@code llama-batched-bench} beside it, if there is one. */
     Engine llamaBench(String name, Path binary, Path model) {
+        Path batched = binary.toAbsolutePath().resolveSibling("llama-batched-bench");
         return new Engine(name, () -> {
             JsonNode tests = JSON.readTree(output(List.of(binary.toString(), "-m", model.toString(),
                     "-p", Integer.toString(PROMPT), "-n", Integer.toString(DECODE), "-t", Integer.toString(threads),
@@ -86,8 +87,20 @@ final class Engines {
             for (JsonNode test : tests) {
                 found.put(test.get("n_gen").asInt() > 0 ? Figure.DECODE : Figure.PREFILL, test.get("avg_ts").asDouble());
             }
+            if (Files.isExecutable(batched)) {
+                found.put(Figure.STREAMS, streams(batched, model));
+            }
             return found;
         });
+    }
+
+    private double streams(Path batched, Path model) throws IOException, InterruptedException {
+        String printed = output(List.of(batched.toString(), "-m", model.toString(), "-t", Integer.toString(threads),
+                "-c", Integer.toString(STREAMS * (DECODE + 1)), "-npp", "1", "-ntg", Integer.toString(DECODE),
+                "-npl", Integer.toString(STREAMS), "--output-format", "jsonl"));
+        String line = printed.lines().filter(each -> each.startsWith("{")).findFirst()
+                .orElseThrow(() -> new IOException("llama-batched-bench printed no figures"));
+        return JSON.readTree(line).get("speed_tg").asDouble();
     }
 
     /** This JVM's executable and class path. */
@@ -99,7 +112,7 @@ final class Engines {
         return command;
     }
 
-    /** What a process prints; fails, with the end of its error output, if it does. */
+    /** What a process prints; fails, with what its error output says of why, if it does. */
     private static String output(List<String> command) throws IOException, InterruptedException {
         File errors = File.createTempFile("peer", ".err");
         File output = File.createTempFile("peer", ".out");
@@ -119,8 +132,12 @@ final class Engines {
         }
     }
 
+    /** What a JVM says was the cause, or else the end. */
     private static String end(File file) throws IOException {
         String text = Files.readString(file.toPath()).strip();
-        return text.substring(Math.max(0, text.length() - 600));
+        return text.lines()
+                .filter(line -> line.startsWith("Caused by: ") || line.startsWith("Exception in thread"))
+                .reduce((_, last) -> last)
+                .orElse(text.substring(Math.max(0, text.length() - 600)));
     }
 }

@@ -106,7 +106,7 @@ public final class Peers {
         return file;
     }
 
-    /** The checkpoint with a tokenizer, which Jlama asks for. */
+    /** The checkpoint with a tokenizer, which Jlama asks for, and two files more, which it copies when it quantizes. */
     private static Path jlamaDirectory(Path checkpoint, Path work) throws IOException {
         Path directory = work.resolve("jlama");
         if (!Files.exists(directory)) {
@@ -120,6 +120,8 @@ public final class Peers {
                     Files.createSymbolicLink(directory.resolve(file.getFileName()), file.toAbsolutePath());
                 }
             }
+            Files.writeString(directory.resolve("tokenizer_config.json"), "{}");
+            Files.writeString(directory.resolve("README.md"), "");
             ByteVocabulary.write(vocabulary, directory.resolve("tokenizer.json"));
         }
         return directory;

@@ -57,9 +57,13 @@ final class SamplingOptions {
             description = "The only tokens that may come. Default: all.")
     private Integers allowedTokenIds;
 
-    @Option(names = "--bad-word", paramLabel = "ID,ID,...", converter = Integers.TokenIds.class,
+    @Option(names = "--bad-word", paramLabel = "TEXT",
+            description = "A word that may not come. May be given several times.")
+    private List<String> badWords;
+
+    @Option(names = "--bad-word-ids", paramLabel = "ID,ID,...", converter = Integers.TokenIds.class,
             description = "Tokens that may not come in this order. May be given several times.")
-    private List<Integers> badWords;
+    private List<Integers> badWordIds;
 
     @Option(names = "--min-tokens", paramLabel = "N", description = "No end before so many tokens. Default: 0.")
     private Integer minTokens;
@@ -119,8 +123,9 @@ final class SamplingOptions {
         Optional.ofNullable(repetitionPenalty).ifPresent(params::repetitionPenalty);
         Optional.ofNullable(logitBias).ifPresent(params::logitBias);
         Optional.ofNullable(allowedTokenIds).map(Integers::values).ifPresent(params::allowedTokenIds);
-        Optional.ofNullable(badWords)
-                .ifPresent(words -> params.badWords(words.stream().map(Integers::values).toList()));
+        Optional.ofNullable(badWords).ifPresent(params::badWords);
+        Optional.ofNullable(badWordIds)
+                .ifPresent(words -> params.badWordsTokenIds(words.stream().map(Integers::values).toList()));
         Optional.ofNullable(minTokens).ifPresent(params::minTokens);
         Optional.ofNullable(stop).ifPresent(params::stop);
         Optional.ofNullable(stopTokenIds).map(Integers::values).ifPresent(params::stopTokenIds);

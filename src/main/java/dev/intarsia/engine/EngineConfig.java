@@ -44,6 +44,9 @@ record EngineConfig(
     /** Slots are numbered by ints, and the prefix cache's arrays too. */
     private static final int MOST_BLOCKS = Integer.MAX_VALUE / KvCache.BLOCK - 1;
 
+    /** Sixteen million positions, if nobody asked for more: for a model so small that more would fit, the books about them take as much as they. */
+    private static final int ENOUGH_BLOCKS = 1 << 20;
+
     static EngineConfig of(EngineOptions options, ModelConfig model, long freeMemory) {
         int maxModelLen = options.maxModelLen() == 0 ? model.maxPositionEmbeddings() : options.maxModelLen();
         if (maxModelLen > model.maxPositionEmbeddings()) {
@@ -80,7 +83,7 @@ record EngineConfig(
 
     /**
      * As many as kvCacheBytes hold; else what maxNumSeqs sequences of maxModelLen need, but at most a share of the
-     * device's free memory; at least one such sequence.
+     * device's free memory, and no more than enough; at least one such sequence.
      */
     private static int kvBlocks(EngineOptions options, ModelConfig model, int maxModelLen, long freeMemory) {
         long elementBytes = options.precision() == Precision.BF16 ? 2 : 4;
@@ -105,7 +108,7 @@ record EngineConfig(
                     + " of the free memory is " + share + "; set maxModelLen to at most "
                     + Math.max(1, affordable * KvCache.BLOCK) + ", or kvCacheBytes");
         }
-        return (int) Math.min(Math.min(wanted, affordable), MOST_BLOCKS);
+        return (int) Math.min(Math.min(wanted, affordable), Math.max(perSequence, ENOUGH_BLOCKS));
     }
 
     /** Blocks of the longest sequence. */

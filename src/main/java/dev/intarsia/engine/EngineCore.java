@@ -21,6 +21,7 @@ import dev.intarsia.text.Tokenizer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Queue;
@@ -32,6 +33,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.Function;
 
 /**
  * An engine: one platform thread that owns the model and makes every native call, one for what callers get, and the
@@ -240,10 +242,9 @@ public final class EngineCore implements AutoCloseable {
         int[] prompt = request.text().map(this::encode).orElseGet(
                 () -> request.tokens().stream().mapToInt(Integer::intValue).toArray());
         checkPrompt(prompt, info.maxModelLen() - 1);
-        checkParams(params);
         return enqueue(new Request.Asked(
                 prompt,
-                params,
+                checked(params),
                 request.priority(),
                 request.deadline().map(Duration::toNanos).orElse(Request.NEVER),
                 root(request.cacheSalt()),
@@ -334,15 +335,28 @@ public final class EngineCore implements AutoCloseable {
         }
     }
 
-    /** What the parameters alone cannot know: the vocabulary, and whether there is a tokenizer. */
-    private void checkParams(SamplingParams params) {
+    /** The parameters with words as token ids. What they alone could not know is refused: the vocabulary, and whether there is a tokenizer. */
+    private SamplingParams checked(SamplingParams given) {
+        checkStrings("stop", given.stop());
+        checkStrings("badWords", given.badWords());
+        SamplingParams params = given.badWords().isEmpty() ? given : withBadWordsAsTokens(given);
         checkIds("allowedTokenIds", params.allowedTokenIds());
         checkIds("logitBias", params.logitBias().keySet());
         checkIds("stopTokenIds", params.stopTokenIds());
-        checkIds("badWords", params.badWords().stream().flatMap(List::stream).toList());
-        if (tokenizer == null && !params.stop().isEmpty()) {
-            throw new IllegalArgumentException("stop is " + params.stop()
-                    + ", but there is no text to look for it in: the checkpoint has no tokenizer.json");
+        checkIds("badWordsTokenIds", params.badWordsTokenIds().stream().flatMap(List::stream).toList());
+        return params;
+    }
+
+    private SamplingParams withBadWordsAsTokens(SamplingParams params) {
+        List<List<Integer>> tokens = new ArrayList<>(params.badWordsTokenIds());
+        tokens.addAll(tokenized(open -> BadWords.tokens(params.badWords(), open)));
+        return params.toBuilder().badWords().badWordsTokenIds(tokens).build();
+    }
+
+    private void checkStrings(String name, List<String> strings) {
+        if (tokenizer == null && !strings.isEmpty()) {
+            throw new IllegalArgumentException(
+                    name + " is " + strings + ", but there is no text to look for it in: the checkpoint has no tokenizer.json");
         }
     }
 
@@ -366,9 +380,13 @@ public final class EngineCore implements AutoCloseable {
         if (tokenizer == null) {
             throw new IntarsiaException("the checkpoint has no tokenizer.json; give the prompt as token ids");
         }
+        return tokenized(open -> open.encode(text));
+    }
+
+    private <T> T tokenized(Function<Tokenizer, T> call) {
         try {
-            return tokenizer.encode(text);
-        } catch (IllegalStateException e) { // the tokenizer was closed after the look above
+            return call.apply(tokenizer);
+        } catch (IllegalStateException e) { // the engine, and so the tokenizer, was closed meanwhile
             throw closed();
         }
     }

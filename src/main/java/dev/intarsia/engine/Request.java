@@ -27,6 +27,8 @@ final class Request {
     final Answer answer;
 
     int[] ends = {}; // tokens that end a sequence: stop tokens, and end-of-sequence tokens unless these are ignored
+    int[] late = {}; // tokens that may not come before the least number of tokens: stop and end-of-sequence tokens, ignored or not
+    boolean added; // to the step loop
     boolean held; // all sequences but the first wait until its prompt is in the prefix cache
     boolean started; // its first step was planned
     long start; // of that step, System.nanoTime()

@@ -34,7 +34,7 @@ final class Samplers {
                 || params.minTokens() > 0
                 || !params.logitBias().isEmpty()
                 || !params.allowedTokenIds().isEmpty()
-                || !params.badWords().isEmpty();
+                || !params.badWordsTokenIds().isEmpty();
     }
 
     /** Before the first step of a sequence, and before the next one after it was put back. */
@@ -59,13 +59,13 @@ final class Samplers {
         SamplerState state = new SamplerState()
                 .output(Arrays.copyOfRange(sequence.tokens, sequence.promptLength(), sequence.length))
                 .allowed(ints(params.allowedTokenIds()))
-                .badWords(params.badWords().stream().map(Samplers::ints).toList())
+                .badWords(params.badWordsTokenIds().stream().map(Samplers::ints).toList())
                 .biases(biasIds(params), biases(params))
                 .penalties(
                         (float) params.presencePenalty(),
                         (float) params.frequencyPenalty(),
                         (float) params.repetitionPenalty())
-                .minTokens(params.minTokens(), params.minTokens() > 0 ? sequence.request.ends : NONE);
+                .minTokens(params.minTokens(), params.minTokens() > 0 ? sequence.request.late : NONE);
         return params.repetitionPenalty() == 1 ? state : state.prompt(sequence.request.prompt);
     }
 

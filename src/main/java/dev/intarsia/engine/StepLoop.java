@@ -61,9 +61,11 @@ final class StepLoop {
     }
 
     void add(Request request) {
+        request.added = true;
         requests.add(request);
         deadlines += request.allowed == Request.NEVER ? 0 : 1;
-        request.ends = ends(request.params);
+        request.ends = ends(request.params, !request.params.ignoreEos());
+        request.late = ends(request.params, true);
         request.held = request.sequences.length > 1 && scheduler.sharesPrefixes(request.prompt.length);
         for (Sequence sequence : request.sequences) {
             if (sequence.index == 0 || !request.held) {
@@ -72,9 +74,9 @@ final class StepLoop {
         }
     }
 
-    private int[] ends(SamplingParams params) {
+    private int[] ends(SamplingParams params, boolean endOfSequence) {
         IntStream stops = params.stopTokenIds().stream().mapToInt(Integer::intValue);
-        IntStream ends = params.ignoreEos() ? IntStream.empty() : Arrays.stream(endTokens);
+        IntStream ends = endOfSequence ? Arrays.stream(endTokens) : IntStream.empty();
         return IntStream.concat(stops, ends).distinct().toArray();
     }
 
@@ -99,8 +101,11 @@ final class StepLoop {
         return scheduler.isIdle();
     }
 
-    /** Ends what a request has not finished. */
+    /** Ends what a request has not finished. One that was never added failed while the engine closed, and is counted already. */
     void cancel(Request request, FinishReason reason) {
+        if (!request.added) {
+            return;
+        }
         request.held = false;
         for (Sequence sequence : request.sequences) {
             end(sequence, reason);

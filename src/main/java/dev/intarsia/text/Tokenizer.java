@@ -83,7 +83,7 @@ public final class Tokenizer implements AutoCloseable {
 
     /** The begin-of-text token that the configuration asks for, unless the post-processor already puts it there. */
     private int[] missingBos(OptionalInt bos) {
-        int[] empty = encodeNatively(handle, "");
+        int[] empty = encodeNatively(handle, "", true);
         return bos.isEmpty() || empty.length > 0 && empty[0] == bos.getAsInt()
                 ? new int[0]
                 : new int[] {bos.getAsInt()};
@@ -96,11 +96,7 @@ public final class Tokenizer implements AutoCloseable {
      * @throws IllegalArgumentException if the text is longer than {@link #MAX_TEXT} chars
      */
     public int[] encode(String text) {
-        if (text.length() > MAX_TEXT) {
-            throw new IllegalArgumentException(
-                    "text is " + text.length() + " chars long but must be at most " + MAX_TEXT);
-        }
-        int[] ids = locked(open -> encodeNatively(open, wellFormed(text)));
+        int[] ids = encode(text, true);
         if (prefix.length == 0) {
             return ids;
         }
@@ -109,9 +105,23 @@ public final class Tokenizer implements AutoCloseable {
         return all;
     }
 
-    private int[] encodeNatively(long tokenizer, String text) {
+    /** The token ids of a text alone, with nothing put around it; otherwise as {@link #encode}. */
+    public int[] encodeBare(String text) {
+        return encode(text, false);
+    }
+
+    private int[] encode(String text, boolean around) {
+        if (text.length() > MAX_TEXT) {
+            throw new IllegalArgumentException(
+                    "text is " + text.length() + " chars long but must be at most " + MAX_TEXT);
+        }
+        return locked(open -> encodeNatively(open, wellFormed(text), around));
+    }
+
+    /** @param around whether the file's post-processor puts special tokens around it */
+    private int[] encodeNatively(long tokenizer, String text, boolean around) {
         try {
-            long encoding = TokenizersLibrary.LIB.encode(tokenizer, text, true);
+            long encoding = TokenizersLibrary.LIB.encode(tokenizer, text, around);
             try {
                 return Arrays.stream(TokenizersLibrary.LIB.getTokenIds(encoding)).mapToInt(Math::toIntExact).toArray();
             } finally {

@@ -3,6 +3,7 @@ package dev.intarsia.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.intarsia.cli.bench.StreamingPeer;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -34,6 +35,20 @@ class BenchServeCommandTest {
             assertThat(waits.get("p99").doubleValue()).isBetween(waits.get("p95").doubleValue(), waits.get("longest").doubleValue());
         }
         assertThat(svg).content().contains("12 requests, 200.0 a second, prompts of 3:20 tokens", "Time to first token", "p99 ");
+    }
+
+    @Test
+    void lengthsCanComeFromAFile() throws Exception {
+        Path lengths = Files.writeString(temp.resolve("lengths.txt"), "7 3\n20, 1\n");
+        Shell.Result result = new Shell().run("bench", "serve", "--config", CONFIG, "--random-weights", "1", "--artifacts", "off",
+                "--requests", "3", "--lengths", lengths.toString(), "--json");
+        assertThat(result.exit()).as(result.err()).isZero();
+        assertThat(result.json().get("prompt_tokens").intValue()).isEqualTo(7 + 20 + 7);
+        assertThat(result.json().get("output_tokens").intValue()).isEqualTo(3 + 1 + 3);
+        Shell.Result missing = new Shell().run("bench", "serve", "--config", CONFIG, "--random-weights", "1",
+                "--lengths", temp.resolve("none").toString());
+        assertThat(missing.exit()).isNotZero();
+        assertThat(missing.err()).contains("cannot read", "none");
     }
 
     @Test

@@ -6,10 +6,12 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.intarsia.EngineClosedException;
 import dev.intarsia.EngineOptions;
 import dev.intarsia.EngineStats;
+import dev.intarsia.FinishReason;
 import dev.intarsia.GenerationRequest;
 import dev.intarsia.SamplingParams;
 import dev.intarsia.TestModels;
 import dev.intarsia.TokenStream;
+import dev.intarsia.checkpoint.Checkpoint;
 import dev.intarsia.runtime.NativeException;
 import dev.intarsia.runtime.Step;
 import java.util.ArrayList;
@@ -63,6 +65,27 @@ class BrokenEngineTest {
             assertThat(stats.failed()).isEqualTo(6);
             assertThat(stats.accepted()).isEqualTo(6);
             assertThat(stats.running() + stats.waiting() + stats.kvBlocksUsed()).isZero();
+        }
+    }
+
+    /** Who submits while the engine closes takes requests of others back too, whose cancellations may come after that. */
+    @Test
+    void aRequestThatNeverReachedTheLoopIsNotCountedWhenItIsCancelled() {
+        EngineOptions options = EngineOptions.builder().maxNumSeqs(2).build();
+        try (Checkpoint checkpoint = Checkpoint.open(TestModels.checkpoint("qwen3-tied"));
+                LoadedModel model = LoadedModel.open(checkpoint, options)) {
+            Meters meters = new Meters();
+            List<Sequence> told = new ArrayList<>();
+            StepLoop loop = model.loop(meters, told::add);
+            Request request = Runs.request(new int[] {5, 6, 7}, MANY);
+            loop.cancel(request, FinishReason.CANCELLED);
+            assertThat(meters.waitingRequests.get()).isZero();
+            assertThat(told).isEmpty();
+            meters.waitingRequests.set(1); // as whoever takes one in does
+            loop.add(request);
+            loop.cancel(request, FinishReason.CANCELLED);
+            assertThat(meters.waitingRequests.get()).isZero();
+            assertThat(told).containsExactly(request.sequences);
         }
     }
 

@@ -135,12 +135,13 @@ class TokenizerTest {
         Files.writeString(config, "{\"add_bos_token\": true, \"bos_token\": {\"content\": \"<s>\"}}");
         try (Tokenizer llama = Tokenizers.open(temp, Tokenizers.llamaJson())) {
             assertThat(llama.encode("the")).startsWith(1).doesNotContain(1, org.assertj.core.data.Index.atIndex(1));
+            assertThat(llama.encodeBare("the")).hasSize(1).doesNotContain(1);
         }
         ObjectNode bare = Tokenizers.llamaJson();
         bare.putNull("post_processor");
         try (Tokenizer llama = Tokenizers.open(temp, bare)) {
             assertThat(llama.encode("")).containsExactly(1);
-            assertThat(llama.encode("the")).startsWith(1).hasSize(2);
+            assertThat(llama.encode("the")).startsWith(1).hasSize(2).endsWith(llama.encodeBare("the"));
         }
         Files.writeString(config, "{\"add_bos_token\": false, \"bos_token\": \"<s>\"}");
         try (Tokenizer llama = Tokenizers.open(temp, bare)) {
