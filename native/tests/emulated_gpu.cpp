@@ -14,6 +14,7 @@
 #include <numeric>
 
 #include "emulated_kernels.h"
+#include "emulated_sampler.h"
 #include "intarsia.h"
 #include "intarsia_build.h"
 #include "runtime/gpu_plugin.h"
@@ -51,16 +52,13 @@ int32_t broken(char *message) { return say(message, INTARSIA_DEVICE_FAULT, "CUDA
 void choose(const GpuArgmax &a) {
     for (uint32_t row = 0; row < a.rows; row++) {
         const float *logits = a.logits + uint64_t{row} * a.vocabulary;
-        float most = -INFINITY;
-        int32_t best = 0;
-        for (uint32_t i = 0; i < a.vocabulary; i++)
-            if (logits[i] > most) {
-                most = logits[i];
-                best = static_cast<int32_t>(i);
-            }
-        a.tokens[row] = best;
-        std::atomic_ref(a.ring[uint64_t{*a.turn % kGpuTurns} * a.ring_rows + row])
-            .store(uint64_t{*a.turn} << 32 | static_cast<uint32_t>(best), std::memory_order_release);
+        uint32_t token = emulated::largest(logits, a.vocabulary);
+        if (a.turn[1] != 0) {
+            emulated::Alone<> alone(logits, a.vocabulary);
+            token = emulated::sample(alone, logits, a.vocabulary, a.sampling[row]);
+        }
+        a.tokens[row] = static_cast<int32_t>(token);
+        std::atomic_ref(a.ring[uint64_t{*a.turn % kGpuTurns} * a.ring_rows + row]).store(uint64_t{*a.turn} << 32 | token, std::memory_order_release);
     }
 }
 

@@ -5,10 +5,11 @@
 #include <cstdint>
 
 #include "compile/kernel_args.h"
+#include "intarsia.h"
 
 namespace intarsia {
 
-constexpr uint32_t kGpuPluginVersion = 2;
+constexpr uint32_t kGpuPluginVersion = 3;
 constexpr uint32_t kGpuMessage = 512; // bytes of a message, with its final zero
 
 struct GpuContext;   // an opened device
@@ -29,14 +30,16 @@ struct GpuSegment {
     const int32_t *earlier; // device memory, or null: a word -1 - i of the segment stands for earlier[i], as it is when the copy is done
 };
 
-// The first largest of each row, to the device and, as soon as it is known, to the host: word `row` of turn t of the ring is t << 32 | token.
+// The token of each row, to the device and, as soon as it is known, to the host: word `row` of turn t of the ring is t << 32 | token. It is the first
+// largest logit or, in a turn that samples, what grouped::sample of runtime/sampler_row.h gives.
 struct GpuArgmax {
     const float *logits; // [rows, vocabulary]
     uint32_t rows;
     uint32_t vocabulary;
-    int32_t *tokens;      // [rows], of the device
-    const uint32_t *turn; // of the device
-    uint64_t *ring;       // [kGpuTurns, ring_rows], pinned memory of the host
+    int32_t *tokens;                   // [rows], of the device
+    const uint32_t *turn;              // of the device: the turn, and whether it samples
+    const intarsia_sampling *sampling; // [rows], of the device
+    uint64_t *ring;                    // [kGpuTurns, ring_rows], pinned memory of the host
     uint32_t ring_rows;
 };
 constexpr uint32_t kGpuTurns = 4; // turn t lies at t % kGpuTurns
