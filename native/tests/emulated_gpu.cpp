@@ -219,9 +219,23 @@ int32_t measure_read(GpuContext *, uint64_t bytes, double *bytes_per_second, cha
     return 0;
 }
 
+int32_t measure(GpuContext *, const KernelArgs *calls, uint32_t count, char *choices, uint64_t capacity, uint64_t *needed, char *) {
+    std::string lines = "emulated\n";
+    for (uint32_t i = 0; i < count; i++)
+        if (const auto *linear = std::get_if<cpu::LinearArgs>(&calls[i]))
+            lines += std::to_string(linear->n) + " rows of " + std::to_string(linear->parts[0].weight.k) + "\n";
+    *needed = lines.size() + 1;
+    if (capacity >= *needed) std::memcpy(choices, lines.c_str(), *needed);
+    return 0;
+}
+
+int32_t adopt(GpuContext *, const char *choices, char *message) {
+    return std::strncmp(choices, "emulated\n", 9) == 0 ? 0 : say(message, INTARSIA_INVALID_ARGUMENT, "choices of another device");
+}
+
 constexpr GpuPlugin kPlugin = {kGpuPluginVersion, sizeof(KernelArgs), INTARSIA_BUILD_ID, count,  query, open,  close,    allocate, release,
                                pin,               unpin,              upload,            stage,  download, run, argmax,  wait,     ask_done,
-                               record,            discard,            replay,            profile, measure_read};
+                               record,            discard,            replay,            profile, measure_read, measure, adopt};
 
 } // namespace
 } // namespace intarsia

@@ -59,6 +59,8 @@ void argmax(GpuContext &context, const GpuArgmax &argmax);
 GpuRecording *record(GpuContext &context, const KernelArgs *calls, uint32_t count, const GpuArgmax *argmax);
 void profile(GpuContext &context, const KernelArgs *calls, uint32_t count, const GpuArgmax *argmax, uint64_t *nanoseconds);
 double measure_read(GpuContext &context, uint64_t bytes);
+std::string measure(GpuContext &context, const KernelArgs *calls, uint32_t count);
+void adopt(GpuContext &context, const char *choices);
 
 } // namespace cuda
 } // namespace intarsia

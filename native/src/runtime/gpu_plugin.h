@@ -77,6 +77,10 @@ struct GpuPlugin {
     // Runs call by call, and says how long each took; one more for an argmax. A norm that is done within the next call took 0.
     int32_t (*profile)(GpuContext *context, const KernelArgs *calls, uint32_t count, const GpuArgmax *argmax, uint64_t *nanoseconds, char *message);
     int32_t (*measure_read)(GpuContext *context, uint64_t bytes, double *bytes_per_second, char *message);
+    // Finds out which kernels do the calls fastest, with whatever their inputs hold and writing to nothing of theirs, and says so in lines that another
+    // context of such a device takes over. At most `capacity` bytes are written, with the final zero; `needed` is what they all need.
+    int32_t (*measure)(GpuContext *context, const KernelArgs *calls, uint32_t count, char *choices, uint64_t capacity, uint64_t *needed, char *message);
+    int32_t (*adopt)(GpuContext *context, const char *choices, char *message);
 };
 
 using GpuPluginEntry = const GpuPlugin *(*)();
