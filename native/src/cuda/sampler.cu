@@ -71,6 +71,17 @@ public:
         : shared_(shared), logits_(logits), vocabulary_(vocabulary), blocks_(cluster_size()), rank_(cluster_rank()),
           warp_(threadIdx.x / 32), lane_(threadIdx.x % 32), run_((vocabulary + blocks_ * kThreads - 1) / (blocks_ * kThreads) * 32) {}
 
+    // All threads of the row. Once more at the end: a block's shared memory is gone when it is done.
+    __device__ void meet() {
+#if __CUDA_ARCH__ >= 900
+        if (blocks_ > 1) {
+            asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
+            return;
+        }
+#endif
+        __syncthreads();
+    }
+
     template <class F> __device__ void each(F f) {
         const uint32_t begin = (rank_ * kWarps + warp_) * run_, end = end_of(begin);
         for (uint32_t at = begin + lane_; at < end; at += 32 * kAhead) {
@@ -305,17 +316,6 @@ public:
 private:
     __device__ uint32_t end_of(uint32_t begin) const { return begin < vocabulary_ ? min(vocabulary_, begin + run_) : begin; }
 
-    // All threads of the row.
-    __device__ void meet() {
-#if __CUDA_ARCH__ >= 900
-        if (blocks_ > 1) {
-            asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
-            return;
-        }
-#endif
-        __syncthreads();
-    }
-
     // The shared memory of a block of the row.
     __device__ Shared &of(uint32_t block) const {
 #if __CUDA_ARCH__ >= 900
@@ -398,6 +398,7 @@ __global__ void __launch_bounds__(kThreads, 2) choose(GpuArgmax a) {
         const float *logits = a.logits + uint64_t{row} * a.vocabulary;
         Cluster cluster(shared, logits, a.vocabulary);
         token = grouped::sample(cluster, sampling, a.vocabulary, token, grouped::counted(logits[token]));
+        cluster.meet();
     }
     if (cluster_rank() != 0 || threadIdx.x != 0) {
         return;
