@@ -13,8 +13,8 @@ using testing::SampledRows;
 // Rows of one vocabulary on the device.
 class Sampled {
 public:
-    Sampled(const std::vector<float> &logits, const std::vector<intarsia_sampling> &rows)
-        : logits_(logits), sampling_(rows), tokens_(rows.size()), turn_(std::vector<uint32_t>{1, 1}), rows_(static_cast<uint32_t>(rows.size())) {
+    Sampled(const std::vector<float> &logits, const std::vector<intarsia_sampling> &rows, const std::vector<uint32_t> &edits = {0})
+        : logits_(logits), sampling_(rows), edits_(edits), tokens_(rows.size()), turn_(std::vector<GpuTurn>{{1, 1, edits_.data()}}), rows_(static_cast<uint32_t>(rows.size())) {
         expect_ok(cudaHostAlloc(reinterpret_cast<void **>(&ring_), kGpuTurns * rows.size() * 8, cudaHostAllocPortable));
         std::memset(ring_, 0, kGpuTurns * rows.size() * 8);
     }
@@ -34,30 +34,35 @@ public:
         return tokens;
     }
 
-    void plain() { turn_.set({1, 0}); }
+    void plain() { turn_.set({{1, 0, nullptr}}); }
 
 private:
     OnDevice<float> logits_;
     OnDevice<intarsia_sampling> sampling_;
+    OnDevice<uint32_t> edits_;
     OnDevice<int32_t> tokens_;
-    OnDevice<uint32_t> turn_;
+    OnDevice<GpuTurn> turn_;
     uint64_t *ring_ = nullptr;
     uint32_t rows_;
 };
 
 class CudaSampler : public CudaTest {
 protected:
-    void compare(const std::vector<float> &logits, const std::vector<intarsia_sampling> &rows) {
-        Sampled sampled(logits, rows);
+    void compare(const std::vector<float> &logits, const std::vector<intarsia_sampling> &rows, const std::vector<uint32_t> &edits = {0}) {
+        Sampled sampled(logits, rows, edits);
         sampled.sample(context);
         finish();
         const std::vector<uint32_t> tokens = sampled.tokens();
-        const size_t vocabulary = logits.size() / rows.size();
+        const auto vocabulary = static_cast<uint32_t>(logits.size() / rows.size());
         for (size_t row = 0; row < rows.size(); ++row) {
-            const std::vector<float> own(logits.begin() + static_cast<long>(row * vocabulary), logits.begin() + static_cast<long>((row + 1) * vocabulary));
-            emulated::Alone<256, true> alone(own.data(), static_cast<uint32_t>(vocabulary));
-            ASSERT_EQ(tokens[row], emulated::sample(alone, own.data(), static_cast<uint32_t>(vocabulary), rows[row]))
-                << "row " << row << " of " << rows.size() << ", " << testing::describe(rows[row], own);
+            const float *own = logits.data() + row * vocabulary;
+            emulated::Alone<256, true> alone(own, vocabulary);
+            std::vector<float> edited(vocabulary);
+            const uint32_t expected = rows[row].state == 0
+                                          ? emulated::sample(alone, own, vocabulary, rows[row])
+                                          : grouped::sample_edited(alone, rows[row], vocabulary, edits.data() + rows[row].target, own, edited.data());
+            ASSERT_EQ(tokens[row], expected) << "row " << row << " of " << rows.size() << (rows[row].state != 0 ? ", edited, " : ", ")
+                                             << testing::describe(rows[row], {own, own + vocabulary});
         }
     }
 };
@@ -71,12 +76,20 @@ TEST_F(CudaSampler, SamplesTheTokensOfTheHost) {
         const uint32_t count = most == 151936 ? 1 + random.below(12) : counts[random.below(10)];
         std::vector<float> logits;
         std::vector<intarsia_sampling> rows;
+        std::vector<uint32_t> edits;
+        uint32_t states = 0;
         for (uint32_t row = 0; row < count; ++row) {
             const std::vector<float> own = random.logits(vocabulary);
             logits.insert(logits.end(), own.begin(), own.end());
             rows.push_back(random.parameters(vocabulary));
+            rows.back().target = static_cast<uint32_t>(edits.size());
+            if (i % 2 != 0 && random.below(2) == 0) {
+                rows.back().state = ++states;
+                random.edits(vocabulary, edits);
+            }
         }
-        ASSERT_NO_FATAL_FAILURE(compare(logits, rows));
+        edits.push_back(0);
+        ASSERT_NO_FATAL_FAILURE(compare(logits, rows, edits));
     }
 }
 
@@ -96,21 +109,27 @@ TEST_F(CudaSampler, Times) {
     constexpr uint32_t kVocabulary = 151936, kMost = 256;
     SampledRows random(4);
     std::printf("microseconds for vocabulary %u: all, of which reading at 4.2 TB/s is\n", kVocabulary);
-    std::printf("  rows  floor  greedy  temp 1  top_k 50  top_p .9  k 50 p .9  min_p .05\n");
+    std::printf("  rows  floor   greedy   temp 1 top_k 50 top_p .9 k50 p.9  min_p .05 edited p .9\n");
     for (const float spread : {1.0f, 4.0f}) {
         std::vector<float> logits(uint64_t{kMost} * kVocabulary);
         for (float &v : logits) v = spread * 1.73f * (random.unit() + random.unit() + random.unit() + random.unit() - 2) * 2;
         for (const uint32_t rows : {1u, 8u, 64u, 256u}) {
             const std::vector<float> part(logits.begin(), logits.begin() + static_cast<long>(uint64_t{rows} * kVocabulary));
-            std::vector<intarsia_sampling> kinds(6, testing::sampling(1, 0, 1));
+            std::vector<intarsia_sampling> kinds(7, testing::sampling(1, 0, 1));
             kinds[2].top_k = kinds[4].top_k = 50;
-            kinds[3].top_p = kinds[4].top_p = 0.9f;
+            kinds[3].top_p = kinds[4].top_p = kinds[6].top_p = 0.9f;
             kinds[5].min_p = 0.05f;
             std::printf("%6u %6.1f", rows, rows * kVocabulary * 4 / 4.2e6);
-            for (int kind = 0; kind < 6; ++kind) {
+            for (int kind = 0; kind < 7; ++kind) {
                 std::vector<intarsia_sampling> each(rows, kinds[kind]);
-                for (uint32_t row = 0; row < rows; ++row) each[row].seed = row;
-                Sampled sampled(part, each);
+                std::vector<uint32_t> edits;
+                for (uint32_t row = 0; row < rows; ++row) {
+                    each[row].seed = row;
+                    each[row].target = static_cast<uint32_t>(edits.size());
+                    each[row].state = kind == 6 ? 1 + row : 0;
+                    random.edits(kVocabulary, edits);
+                }
+                Sampled sampled(part, each, edits);
                 if (kind == 0) sampled.plain();
                 std::printf(" %8.1f", microseconds(4, [&](uint32_t) { sampled.sample(context); }));
             }

@@ -53,12 +53,15 @@ void choose(const GpuArgmax &a) {
     for (uint32_t row = 0; row < a.rows; row++) {
         const float *logits = a.logits + uint64_t{row} * a.vocabulary;
         uint32_t token = emulated::largest(logits, a.vocabulary);
-        if (a.turn[1] != 0) {
+        if (a.turn->samples != 0) {
+            const intarsia_sampling &sampling = a.sampling[row];
             emulated::Alone<> alone(logits, a.vocabulary);
-            token = emulated::sample(alone, logits, a.vocabulary, a.sampling[row]);
+            std::vector<float> edited(a.vocabulary);
+            token = sampling.state == 0 ? emulated::sample(alone, logits, a.vocabulary, sampling)
+                                        : grouped::sample_edited(alone, sampling, a.vocabulary, a.turn->edits + sampling.target, logits, edited.data());
         }
         a.tokens[row] = static_cast<int32_t>(token);
-        std::atomic_ref(a.ring[uint64_t{*a.turn % kGpuTurns} * a.ring_rows + row]).store(uint64_t{*a.turn} << 32 | token, std::memory_order_release);
+        std::atomic_ref(a.ring[uint64_t{a.turn->turn % kGpuTurns} * a.ring_rows + row]).store(uint64_t{a.turn->turn} << 32 | token, std::memory_order_release);
     }
 }
 

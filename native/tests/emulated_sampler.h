@@ -27,6 +27,11 @@ public:
     template <class F> void each(F f) {
         for (uint32_t id = vocabulary_; id-- > 0;) f(id, grouped::counted(logits_[id])); // in any order but the definition's
     }
+    template <class F> void share(uint32_t count, F f) {
+        for (uint32_t i = count; i-- > 0;) f(i);
+    }
+    void meet() {}
+    void turn_to(const float *logits) { logits_ = logits; }
     template <class T> T sum(T value) { return value; }
     template <class T> T least(T value) { return value; }
     template <class T> T most(T value) { return value; }

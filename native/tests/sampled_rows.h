@@ -74,6 +74,24 @@ public:
         return {logits(vocabulary), parameters(vocabulary)};
     }
 
+    // What a sampler state could make of the logits, as words, appended.
+    void edits(uint32_t vocabulary, std::vector<uint32_t> &words) {
+        const auto few = [&] { return below(2) == 0 ? 0 : below(std::min(vocabulary, 300u)); };
+        std::vector<uint32_t> allowed(below(4) == 0 ? few() : 0), banned(few()), biases, seen;
+        for (uint32_t &id : allowed) id = below(vocabulary);
+        std::sort(allowed.begin(), allowed.end());
+        for (uint32_t &id : banned) id = below(vocabulary);
+        for (uint32_t id = 0, most = few(); biases.size() < 2 * most; id = std::min(vocabulary - 1, id + below(3)))
+            biases.insert(biases.end(), {id, grouped::bits_of(4 * unit() - 2)});
+        for (uint32_t id = below(vocabulary), most = few(); id < vocabulary && seen.size() < 2 * most; id += 1 + below(9)) seen.insert(seen.end(), {id, below(4)});
+        const grouped::Edits edits = {static_cast<uint32_t>(allowed.size()), static_cast<uint32_t>(banned.size()), static_cast<uint32_t>(biases.size() / 2),
+                                      static_cast<uint32_t>(seen.size() / 2), allowed.empty() ? 0 : allowed[0], below(2) == 0 ? 1 : 0.5f + unit(),
+                                      below(2) == 0 ? 0 : unit(), below(2) == 0 ? 0 : unit() - 0.5f};
+        const auto *head = reinterpret_cast<const uint32_t *>(&edits);
+        words.insert(words.end(), head, head + grouped::kEditWords);
+        for (const auto &part : {allowed, banned, biases, seen}) words.insert(words.end(), part.begin(), part.end());
+    }
+
     uint32_t bits() {
         state_ ^= state_ << 13;
         state_ ^= state_ >> 7;

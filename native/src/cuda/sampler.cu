@@ -7,12 +7,13 @@ namespace intarsia::cuda {
 
 namespace {
 
-constexpr uint32_t kThreads = 512, kWarps = kThreads / 32;
+constexpr uint32_t kThreads = 1024, kWarps = kThreads / 32;
 constexpr uint32_t kMostBlocks = 8; // of a cluster
-constexpr uint32_t kAhead = 4;      // logits of a thread that are on their way at once
+constexpr uint32_t kAhead = 8;      // logits of a thread that are on their way at once
 constexpr uint32_t kListed = 256;
+constexpr uint32_t kEach = kThreads / kListed; // threads of a key that is listed
 constexpr uint32_t kBinsEach = grouped::kBins / kThreads;
-static_assert(kBinsEach == 4 && kListed <= kThreads);
+static_assert(kBinsEach * kThreads == grouped::kBins && kEach <= 32 && kMostBlocks * kWarps <= kThreads && kGpuEdited <= kScratch);
 
 // A choice, to all threads.
 struct Found {
@@ -22,11 +23,11 @@ struct Found {
 };
 
 struct Shared {
-    uint4 low[grouped::kBins / 4], high[grouped::kBins / 4]; // halves of the counters; a tile of weights for in_order
+    uint32_t low[grouped::kBins], high[grouped::kBins]; // halves of the counters; a tile of weights for in_order
     uint64_t listed[kListed], gathered[kListed];             // keys of this block, and of all
     uint32_t amounts[kListed], gathered_amounts[kListed];
     uint64_t of_warps[kWarps], of_block[2];  // of one reduction, and of two
-    double sums[kWarps], all_sums[kMostBlocks * kWarps]; // of the warps of this block, and of all
+    double sums[kWarps]; // of the warps of this block
     Found found;
     uint32_t count; // keys that were to be listed
 };
@@ -99,6 +100,13 @@ public:
         }
     }
 
+    template <class F> __device__ void share(uint32_t count, F f) {
+        for (uint32_t i = rank_ * kThreads + threadIdx.x; i < count; i += blocks_ * kThreads) {
+            f(i);
+        }
+    }
+    __device__ void turn_to(const float *logits) { logits_ = logits; }
+
     __device__ double sum(double value) {
         return reduced(value, [](double a, double b) { return a + b; });
     }
@@ -110,14 +118,15 @@ public:
     __device__ float least(float value) { return __uint_as_float(static_cast<uint32_t>(least(uint64_t{__float_as_uint(value)}))); }
 
     __device__ void clear() {
-        shared_.low[threadIdx.x] = make_uint4(0, 0, 0, 0);
-        shared_.high[threadIdx.x] = make_uint4(0, 0, 0, 0);
+        for (uint32_t i = threadIdx.x; i < grouped::kBins; i += kThreads) {
+            shared_.low[i] = shared_.high[i] = 0;
+        }
         __syncthreads();
     }
     __device__ void add(uint32_t bin, uint32_t amount) {
-        const uint32_t before = atomicAdd(&reinterpret_cast<uint32_t *>(shared_.low)[bin], amount);
+        const uint32_t before = atomicAdd(&shared_.low[bin], amount);
         if (before + amount < before) {
-            atomicAdd(&reinterpret_cast<uint32_t *>(shared_.high)[bin], 1u);
+            atomicAdd(&shared_.high[bin], 1u);
         }
     }
 
@@ -129,11 +138,11 @@ public:
         uint64_t amount[kBinsEach] = {};
         for (uint32_t b = 0; b < blocks_; ++b) {
             const Shared &there = of(b);
-            const uint4 low = there.low[threadIdx.x], high = there.high[threadIdx.x];
-            amount[0] += uint64_t{high.x} << 32 | low.x;
-            amount[1] += uint64_t{high.y} << 32 | low.y;
-            amount[2] += uint64_t{high.z} << 32 | low.z;
-            amount[3] += uint64_t{high.w} << 32 | low.w;
+#pragma unroll
+            for (uint32_t i = 0; i < kBinsEach; ++i) {
+                const uint32_t bin = threadIdx.x * kBinsEach + i;
+                amount[i] += uint64_t{there.high[bin]} << 32 | there.low[bin];
+            }
         }
         double value[kBinsEach], mine = 0;
 #pragma unroll
@@ -196,14 +205,20 @@ public:
             shared_.found.before = shared_.found.reached = 0;
         }
         __syncthreads();
-        if (threadIdx.x < total) {
-            const uint64_t key = shared_.gathered[threadIdx.x];
-            uint64_t up_to = 0, earlier = 0;
-            for (uint32_t i = 0; i < total; ++i) {
-                const uint64_t other = shared_.gathered[i], amount = shared_.gathered_amounts[i];
-                up_to += other <= key ? amount : 0;
-                earlier += other < key ? amount : 0;
-            }
+        const uint32_t own = threadIdx.x / kEach;
+        const uint64_t key = own < total ? shared_.gathered[own] : 0;
+        uint64_t up_to = 0, earlier = 0;
+        for (uint32_t i = threadIdx.x % kEach; i < total; i += kEach) {
+            const uint64_t other = shared_.gathered[i], amount = shared_.gathered_amounts[i];
+            up_to += other <= key ? amount : 0;
+            earlier += other < key ? amount : 0;
+        }
+#pragma unroll
+        for (uint32_t step = 1; step < kEach; step *= 2) {
+            up_to += __shfl_xor_sync(0xFFFFFFFFu, up_to, step);
+            earlier += __shfl_xor_sync(0xFFFFFFFFu, earlier, step);
+        }
+        if (own < total && threadIdx.x % kEach == 0) {
             const double from = before + static_cast<double>(earlier) * unit, to = before + static_cast<double>(up_to) * unit;
             if (from < wanted && to >= wanted) {
                 shared_.found = {key, from, to, 0};
@@ -227,23 +242,28 @@ public:
         }
         meet();
         const uint32_t runs = blocks_ * kWarps;
-        if (threadIdx.x < runs) {
-            shared_.all_sums[threadIdx.x] = of(threadIdx.x / kWarps).sums[threadIdx.x % kWarps];
-        }
-        if (threadIdx.x == 0) {
-            shared_.found = {0, 0, 0, grouped::kNone};
+        const double own = threadIdx.x < runs ? of(threadIdx.x / kWarps).sums[threadIdx.x % kWarps] : 0;
+        const double until = of_earlier(own);
+        if (threadIdx.x == kThreads - 1) {
+            shared_.found = {0, 0, until + own, 0};
         }
         __syncthreads();
-        double total = 0;
-        for (uint32_t i = 0; i < runs; ++i) {
-            total += shared_.all_sums[i];
-        }
         // The run of ids in which it is, the same to all blocks; each thread has some neighbours of it.
-        const double goal = u * total;
-        double before = 0;
-        uint32_t run = 0;
-        for (; run + 1 < runs && before + shared_.all_sums[run] <= goal; ++run) {
-            before += shared_.all_sums[run];
+        const double total = shared_.found.reached, goal = u * total;
+        __syncthreads();
+        if (until <= goal && (until + own > goal || threadIdx.x == kThreads - 1)) {
+            atomicMax(&shared_.found.id, threadIdx.x);
+        }
+        __syncthreads();
+        const uint32_t run = min(shared_.found.id, runs - 1);
+        if (threadIdx.x == run) {
+            shared_.found.before = until;
+        }
+        __syncthreads();
+        const double before = shared_.found.before;
+        __syncthreads();
+        if (threadIdx.x == 0) {
+            shared_.found = {0, 0, 0, grouped::kNone};
         }
         const uint32_t each = (run_ + kThreads - 1) / kThreads;
         const uint32_t end = end_of(run * run_);
@@ -386,26 +406,28 @@ private:
 };
 
 // A cluster of blocks for each row. A word of the ring is written as a whole, so that whoever reads its turn reads its token.
-__global__ void __launch_bounds__(kThreads, 2) choose(GpuArgmax a) {
+__global__ void __launch_bounds__(kThreads, 1) choose(GpuArgmax a, float *edited) {
     __shared__ Shared shared;
     wait_for_earlier();
     let_next_start();
     const uint32_t row = blockIdx.x / cluster_size();
     auto token = static_cast<uint32_t>(a.tokens[row]);
-    const uint32_t now = a.turn[0], samples = a.turn[1];
-    if (samples != 0) {
+    const GpuTurn turn = *a.turn;
+    if (turn.samples != 0) {
         const intarsia_sampling sampling = a.sampling[row];
         const float *logits = a.logits + uint64_t{row} * a.vocabulary;
         Cluster cluster(shared, logits, a.vocabulary);
-        token = grouped::sample(cluster, sampling, a.vocabulary, token, grouped::counted(logits[token]));
+        token = sampling.state == 0 ? grouped::sample(cluster, sampling, a.vocabulary, token, grouped::counted(logits[token]))
+                                    : grouped::sample_edited(cluster, sampling, a.vocabulary, turn.edits + sampling.target, logits,
+                                                             edited + uint64_t{sampling.state - 1} * a.vocabulary);
         cluster.meet();
     }
     if (cluster_rank() != 0 || threadIdx.x != 0) {
         return;
     }
     a.tokens[row] = static_cast<int32_t>(token);
-    const uint64_t word = uint64_t{now} << 32 | token;
-    *reinterpret_cast<volatile uint64_t *>(a.ring + uint64_t{now % kGpuTurns} * a.ring_rows + row) = word;
+    const uint64_t word = uint64_t{turn.turn} << 32 | token;
+    *reinterpret_cast<volatile uint64_t *>(a.ring + uint64_t{turn.turn % kGpuTurns} * a.ring_rows + row) = word;
 }
 
 // As many blocks a row as the device has room for.
@@ -434,7 +456,7 @@ void publish(const Context &context, const GpuArgmax &chosen) {
     config.stream = context.stream;
     config.attrs = attributes;
     config.numAttrs = blocks > 1 ? 2 : 1;
-    check(cudaLaunchKernelEx(&config, choose, chosen), "sampling");
+    check(cudaLaunchKernelEx(&config, choose, chosen, reinterpret_cast<float *>(context.scratch)), "sampling");
 }
 
 } // namespace intarsia::cuda

@@ -30,18 +30,27 @@ struct GpuSegment {
     const int32_t *earlier; // device memory, or null: a word -1 - i of the segment stands for earlier[i], as it is when the copy is done
 };
 
+// What a turn of a step asks of the choice of its tokens.
+struct GpuTurn {
+    uint32_t turn;
+    uint32_t samples;      // 1, or 0 where all rows are plain choices of the largest logit
+    const uint32_t *edits; // of the device: grouped::Edits, and what follows each
+};
+
 // The token of each row, to the device and, as soon as it is known, to the host: word `row` of turn t of the ring is t << 32 | token. It is the first
-// largest logit or, in a turn that samples, what grouped::sample of runtime/sampler_row.h gives.
+// largest logit or, in a turn that samples, what grouped::sample of runtime/sampler_row.h gives. There `state` of a row is 1 + its number among those
+// that have one, and `target` the word at which its edits begin.
 struct GpuArgmax {
     const float *logits; // [rows, vocabulary]
     uint32_t rows;
     uint32_t vocabulary;
     int32_t *tokens;                   // [rows], of the device
-    const uint32_t *turn;              // of the device: the turn, and whether it samples
+    const GpuTurn *turn;               // of the device
     const intarsia_sampling *sampling; // [rows], of the device
     uint64_t *ring;                    // [kGpuTurns, ring_rows], pinned memory of the host
     uint32_t ring_rows;
 };
+constexpr uint64_t kGpuEdited = uint64_t{256} << 20; // bytes of logits that can be edited in a turn
 constexpr uint32_t kGpuTurns = 4; // turn t lies at t % kGpuTurns
 
 // Every function answers 0 or an intarsia_status, with the reason in `message`. Calls on one context take turns; the caller sees to it. All work

@@ -4,8 +4,6 @@
 #include <atomic>
 #include <chrono>
 
-#include "runtime/sampler_row.h"
-
 namespace intarsia {
 
 namespace {
@@ -41,7 +39,7 @@ struct Invoke {
 void sample_share(const SampleJob &job, cpu::Share share) {
     SamplerScratch &scratch = job.scratch[share.index];
     for (uint32_t row = share.index; row < job.rows; row += share.count)
-        if (!job.device_samples || !group_samples(job.sampling[row], job.vocabulary)) sample_row(job, row, scratch);
+        if (job.on_device == nullptr || job.on_device[row].reserved != 0) sample_row(job, row, scratch);
 }
 
 using Clock = std::chrono::steady_clock;

@@ -9,6 +9,8 @@
 //   pick(...)          the same in rising order of the list's keys
 //   draw(u, f)         the first id, in rising order, at which the running sum of f exceeds u times the whole sum
 //   in_order(f, goal)  sums one by one in rising order of the ids, until they exceed a goal
+//   share(n, f)        f(i) for i < n, each by one thread
+//   meet, turn_to(x)   writes are seen by all; the logits are x from now on
 // A CUDA device's is in cuda/sampler.cu. Sums of many threads have no order. Where they are exact, as sums of weights above 2^-28 of their total are,
 // that does not matter; elsewhere they are apart from the definition's by less than `slack`, and a choice that this leaves open is made by in_order.
 #pragma once
@@ -31,8 +33,7 @@ namespace intarsia {
 // Whether a group can sample such a row. With top_p, whose last id has a weight of (1 - top_p) / vocabulary of the sum at least, if all sums up to
 // there are exact.
 inline bool group_samples(const intarsia_sampling &row, uint32_t vocabulary) {
-    return row.state == 0 && row.target == 0 && row.logprobs == 0 &&
-           (row.temperature < FLT_MIN || row.top_p == 1 || (1 - double{row.top_p}) * 0x1p27 >= vocabulary);
+    return row.target == 0 && row.logprobs == 0 && (row.temperature < FLT_MIN || row.top_p == 1 || (1 - double{row.top_p}) * 0x1p27 >= vocabulary);
 }
 
 namespace grouped {
@@ -43,26 +44,23 @@ constexpr uint32_t kNone = 0xFFFFFFFF;
 INTARSIA_INLINE uint32_t bits_of(float value) { return __builtin_bit_cast(uint32_t, value); }
 INTARSIA_INLINE double power_of_two(int exponent) { return __builtin_bit_cast(double, static_cast<uint64_t>(1023 + exponent) << 52); }
 
-// a - b and a / b of f32 where denormals are 0.
-INTARSIA_INLINE float difference(float a, float b) {
+// Of f32, where denormals are 0: a - b, a / b and a b.
 #if defined(__CUDA_ARCH__)
-    float d;
-    asm("sub.rn.ftz.f32 %0, %1, %2;" : "=f"(d) : "f"(a), "f"(b));
-    return d;
+#define INTARSIA_FLUSHED(name, instruction, operation)                                     \
+    INTARSIA_INLINE float name(float a, float b) {                                         \
+        float result;                                                                      \
+        asm(instruction ".rn.ftz.f32 %0, %1, %2;" : "=f"(result) : "f"(a), "f"(b));        \
+        return result;                                                                     \
+    }
 #else
-    const float d = a - b;
-    return d > -FLT_MIN && d < FLT_MIN ? 0 : d;
+INTARSIA_INLINE float flushed(float x) { return x > -FLT_MIN && x < FLT_MIN ? 0 : x; }
+#define INTARSIA_FLUSHED(name, instruction, operation) \
+    INTARSIA_INLINE float name(float a, float b) { return flushed(flushed(a) operation flushed(b)); }
 #endif
-}
-INTARSIA_INLINE float ratio(float a, float b) {
-#if defined(__CUDA_ARCH__)
-    float q;
-    asm("div.rn.ftz.f32 %0, %1, %2;" : "=f"(q) : "f"(a), "f"(b));
-    return q;
-#else
-    return a / b; // exp is 1 whether a denormal is 0 or not
-#endif
-}
+INTARSIA_FLUSHED(difference, "sub", -)
+INTARSIA_FLUSHED(ratio, "div", /)
+INTARSIA_FLUSHED(product, "mul", *)
+#undef INTARSIA_FLUSHED
 // A logit as it counts.
 INTARSIA_INLINE float counted(float logit) {
     if (!(logit >= -INFINITY)) return -INFINITY;
@@ -109,6 +107,12 @@ struct Octaves {
 };
 static_assert(Octaves::kLast < kBins);
 
+// Bins of equal width for quotients from 0 down to -87, to count in.
+struct Quotients {
+    INTARSIA_INLINE static uint32_t of(float quotient) { return static_cast<uint32_t>(quotient * -23.5f); }
+};
+static_assert(87 * 23.5 < kBins);
+
 // Keys rise in the order (logit falling, id rising).
 struct Keys {
     uint32_t id_bits;
@@ -128,19 +132,26 @@ struct Cut {
     double before = 0, reached = 0;
 };
 
-// What the choice among a row's ids needs. `Counts`: an id counts as one; else as its weight.
+// What is kept of a row's ids, and the choice among them.
 template <class Group> class Choice {
 public:
     INTARSIA_INLINE Choice(Group &group, const Weights &weights, uint32_t vocabulary)
         : group_(group), weights_(weights), keys_(vocabulary), vocabulary_(vocabulary) {}
 
+    // Of all ids whose weight is above 0: it does not matter whether min_p has dropped some of the last.
     INTARSIA_INLINE void keep_top_k(uint32_t k) {
         group_.clear();
         group_.each([&](uint32_t, float logit) {
-            const float weight = weights_.of(logit);
-            if (weight > 0) group_.add(Octaves::of(weight), 1);
+            const float quotient = weights_.quotient(logit);
+            if (quotient >= -87) group_.add(Quotients::of(quotient), 1);
         });
-        last_ = cut<true>(k).key;
+        Cut end;
+        const uint32_t bin = group_.reach(k, end.before, [](uint32_t) { return 1.0; });
+        if (bin == kNone) return;
+        last_ = cut([&](float logit) {
+            const float quotient = weights_.quotient(logit);
+            return quotient >= -87 && Quotients::of(quotient) == bin ? 1u : 0u;
+        }, k, end.before, 1).key;
     }
 
     INTARSIA_INLINE void keep_top_p(float top_p) {
@@ -160,7 +171,7 @@ public:
             if (!summed) total = sum.total;
             else total = group_.in_order([&](uint32_t id, float logit) { return kept(id, logit); }, INFINITY).sum;
             const double wanted = double{top_p} * total;
-            end = cut<false>(wanted);
+            end = heaviest(wanted);
             sure = summed || slack == 0 || ((end.before == 0 || wanted - end.before >= slack) && end.reached - wanted >= slack);
         }
         if (end.key < last_) last_ = end.key;
@@ -202,26 +213,32 @@ private:
         return sum.least > total * 0x1.001p-28 && !Group::kCautious ? 0 : vocabulary_ * total * 0x1p-51;
     }
 
-    // The bins have been filled with the amounts of what is kept.
-    template <bool Counts> INTARSIA_INLINE Cut cut(double wanted) {
+    // Of what is kept, whose weights are in the bins.
+    INTARSIA_INLINE Cut heaviest(double wanted) {
         Cut end;
-        const uint32_t bin = group_.reach(wanted, end.before, [](uint32_t b) { return Counts ? 1 : Octaves::unit(b); });
+        const uint32_t bin = group_.reach(wanted, end.before, [](uint32_t b) { return Octaves::unit(b); });
         if (bin == kNone) return {};
-        // Its ids are those of a range of keys.
         const float from = Octaves::least_quotient(bin), to = Octaves::most_quotient(bin);
-        const double unit = Counts ? 1 : Octaves::unit(bin);
-        const auto amount = [&](float weight) { return Counts ? 1 : Octaves::units(weight, bin); };
+        return cut([&](float logit) {
+            const float quotient = weights_.quotient(logit);
+            if (!(quotient >= from && quotient <= to)) return 0u;
+            const float weight = weights_.of_quotient(quotient);
+            return weight > 0 && Octaves::of(weight) == bin ? Octaves::units(weight, bin) : 0;
+        }, wanted, end.before, Octaves::unit(bin));
+    }
+
+    // Among the ids of a bin, which are those of a range of keys: `amount` of a logit is 0 for others.
+    template <class Amount> INTARSIA_INLINE Cut cut(Amount amount, double wanted, double before, double unit) {
         uint64_t first = UINT64_MAX, last = 0;
         group_.forget();
         group_.each([&](uint32_t id, float logit) {
             const uint64_t key = keys_.of(id, logit);
-            const float quotient = weights_.quotient(logit);
-            if (key > last_ || !(quotient >= from && quotient <= to)) return;
-            const float weight = weights_.of_quotient(quotient);
-            if (!(weight > 0) || Octaves::of(weight) != bin) return;
+            if (key > last_) return;
+            const uint32_t own = amount(logit);
+            if (own == 0) return;
             first = key < first ? key : first;
             last = key > last ? key : last;
-            group_.keep(key, amount(weight));
+            group_.keep(key, own);
         });
         uint32_t count = group_.kept();
         if (count > Group::kRoom) {
@@ -234,20 +251,19 @@ private:
             group_.clear();
             group_.each([&](uint32_t id, float logit) {
                 const uint64_t key = keys_.of(id, logit);
-                if (key >= first && key <= last) group_.add(static_cast<uint32_t>((key - first) >> shift), amount(weights_.of(logit)));
+                if (key >= first && key <= last) group_.add(static_cast<uint32_t>((key - first) >> shift), amount(logit));
             });
-            const uint32_t part = group_.reach(wanted, end.before, [&](uint32_t) { return unit; });
-            first += uint64_t{part} << shift;
+            first += uint64_t{group_.reach(wanted, before, [&](uint32_t) { return unit; })} << shift;
             const uint64_t width = uint64_t{1} << shift;
             last = last - first < width ? last : first + width - 1;
             group_.forget();
             group_.each([&](uint32_t id, float logit) {
                 const uint64_t key = keys_.of(id, logit);
-                if (key >= first && key <= last) group_.keep(key, amount(weights_.of(logit)));
+                if (key >= first && key <= last) group_.keep(key, amount(logit));
             });
             count = group_.kept();
         }
-        return group_.pick(wanted, end.before, unit);
+        return group_.pick(wanted, before, unit);
     }
 
     Group &group_;
@@ -266,6 +282,55 @@ template <class Group> INTARSIA_INLINE uint32_t sample(Group &group, const intar
     if (row.top_p < 1) choice.keep_top_p(row.top_p);
     const uint32_t id = choice.draw(uniform(row.seed, row.position));
     return id == kNone ? best : id;
+}
+
+// What a sampler state makes of a row's logits, as words of 32 bits: these, and behind them the ids.
+struct Edits {
+    uint32_t allowed; // ids, if not all are
+    uint32_t banned;  // ids
+    uint32_t biases;  // pairs of an id and an f32, equal ids one after the other
+    uint32_t seen;    // pairs of an id and how often it is in the output, each id once
+    uint32_t least_allowed;
+    float repetition, frequency, presence;
+};
+constexpr uint32_t kEditWords = sizeof(Edits) / 4;
+
+// Of the logits after the edits, which are written to `edited`.
+template <class Group>
+INTARSIA_INLINE uint32_t sample_edited(Group &group, const intarsia_sampling &row, uint32_t vocabulary, const uint32_t *words, const float *logits, float *edited) {
+    const Edits edits = *reinterpret_cast<const Edits *>(words);
+    const uint32_t *allowed = words + kEditWords, *banned = allowed + edits.allowed, *biases = banned + edits.banned, *seen = biases + 2 * edits.biases;
+    group.share(vocabulary, [&](uint32_t id) { edited[id] = edits.allowed == 0 ? logits[id] : -INFINITY; });
+    group.meet();
+    group.share(edits.allowed, [&](uint32_t i) { edited[allowed[i]] = logits[allowed[i]]; });
+    group.meet();
+    group.share(edits.banned, [&](uint32_t i) { edited[banned[i]] = -INFINITY; });
+    group.meet();
+    group.share(edits.biases, [&](uint32_t i) {
+        const uint32_t id = biases[2 * i];
+        if (i > 0 && biases[2 * i - 2] == id) return;
+        for (float logit = edited[id]; i < edits.biases && biases[2 * i] == id; i++)
+            edited[id] = logit = difference(logit, -__builtin_bit_cast(float, biases[2 * i + 1]));
+    });
+    group.meet();
+    group.share(edits.seen, [&](uint32_t i) {
+        float logit = edited[seen[2 * i]];
+        const uint32_t count = seen[2 * i + 1];
+        if (edits.repetition != 1) logit = counted(logit) > 0 ? ratio(logit, edits.repetition) : product(logit, edits.repetition);
+        if (count != 0) logit = difference(difference(logit, product(edits.frequency, static_cast<float>(count))), edits.presence);
+        edited[seen[2 * i]] = logit;
+    });
+    group.meet();
+    group.turn_to(edited);
+    const Keys keys(vocabulary);
+    uint64_t first = UINT64_MAX;
+    group.each([&](uint32_t id, float logit) {
+        const uint64_t key = keys.of(id, logit);
+        first = key < first ? key : first;
+    });
+    const auto best = static_cast<uint32_t>(group.least(first) & ((uint64_t{1} << keys.id_bits) - 1));
+    const float max = counted(edited[best]);
+    return max > -INFINITY ? sample(group, row, vocabulary, best, max) : edits.least_allowed;
 }
 
 } // namespace grouped

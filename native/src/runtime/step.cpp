@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cfloat>
+#include <cstddef>
 #include <cstring>
 #include <optional>
 
@@ -18,7 +20,8 @@ constexpr uint32_t kMost = 1u << 24; // of tokens, sequences, rows and blocks of
 
 std::atomic<uint64_t> steps{0}; // made so far; their ids are never used again
 
-constexpr uint64_t kSampling = 64; // bytes from a device's numbers of sequences and of the turn to how rows are sampled
+constexpr uint64_t kTurn = 8, kSampling = 64; // bytes behind a device's number of sequences
+constexpr size_t kMostEdits = 4u << 20; // words of a turn; what needs more is sampled on the host
 
 uint64_t aligned(uint64_t bytes) { return (bytes + 63) / 64 * 64; }
 
@@ -111,7 +114,7 @@ Step::Buffer Step::buffer(uint32_t kind) const {
 }
 
 uint64_t Step::bytes() const {
-    uint64_t total = memory_.bytes() + arena_->bytes() + inputs_.bytes() + logits_.bytes() + chosen_.bytes();
+    uint64_t total = memory_.bytes() + arena_->bytes() + inputs_.bytes() + logits_.bytes() + chosen_.bytes() + edits_.bytes();
     for (const Memory &slot : slots_) total += slot.bytes();
     for (const auto &sampler : samplers_)
         if (sampler) total += sampler->bytes();
@@ -174,23 +177,46 @@ void Step::stage(bool follows, bool samples) {
     for (uint32_t s = 0; s < sequences_; s++)
         add(INTARSIA_BUFFER_BLOCK_TABLES, uint64_t{s} * sizes_.max_blocks, (static_cast<uint32_t>(length[s]) + cpu::kBlock - 1) / cpu::kBlock);
     samples_ = samples && add_sampling(rows_);
-    const uint32_t counts[] = {sequences_, ++turn_, samples_};
-    segments_.push_back({kernel_address(INTARSIA_BUFFER_SAMPLING), counts, sizeof counts, nullptr});
+    const struct {
+        uint32_t sequences, none;
+        GpuTurn turn;
+    } counts = {sequences_, 0, {++turn_, samples_, edits_.as<uint32_t>()}};
+    static_assert(offsetof(decltype(counts), turn) == kTurn && sizeof counts <= kSampling);
+    segments_.push_back({kernel_address(INTARSIA_BUFFER_SAMPLING), &counts, sizeof counts, nullptr});
     gpu_->stage(segments_);
     fresh_ = true;
     chosen_rows_ = 0;
 }
 
+bool Step::edits_fit(uint32_t states) const {
+    return edit_words_.size() <= kMostEdits && uint64_t{states} * logits_width_ * sizeof(float) <= kGpuEdited;
+}
+
 bool Step::add_sampling(uint32_t rows) {
     const auto *row = view<intarsia_sampling>(INTARSIA_BUFFER_SAMPLING);
     sampling_.assign(row, row + rows);
+    edit_words_.clear();
     bool samples = false;
+    uint32_t states = 0;
     for (intarsia_sampling &each : sampling_) {
-        if (!group_samples(each, logits_width_)) each.temperature = 0;
-        samples |= each.temperature >= FLT_MIN;
+        bool here = !group_samples(each, logits_width_);
+        if (!here && each.state != 0) {
+            const size_t at = edit_words_.size();
+            samplers_[each.state - 1]->add_edits(edit_words_);
+            here = !edits_fit(states + 1);
+            if (here) edit_words_.resize(at);
+            else each.state = ++states;
+            each.target = static_cast<uint32_t>(at);
+        }
+        if (here) each = {.temperature = 0, .top_p = 1, .top_k = 0, .reserved = 1, .seed = 0, .position = 0, .min_p = 0, .logprobs = 0, .state = 0, .target = 0};
+        samples |= each.temperature >= FLT_MIN || each.state != 0;
     }
-    if (samples) segments_.push_back({inputs_.data() + offset_of(INTARSIA_BUFFER_SAMPLING) + kSampling, sampling_.data(), rows * sizeof sampling_[0], nullptr});
-    return samples;
+    if (!samples) return false;
+    const uint64_t bytes = edit_words_.size() * sizeof(uint32_t);
+    if (bytes > edits_.bytes()) edits_ = Memory(std::bit_ceil(bytes), "what sampler states say of the logits", gpu_);
+    if (bytes != 0) segments_.push_back({edits_.data(), edit_words_.data(), bytes, nullptr});
+    segments_.push_back({inputs_.data() + offset_of(INTARSIA_BUFFER_SAMPLING) + kSampling, sampling_.data(), rows * sizeof sampling_[0], nullptr});
+    return true;
 }
 
 void Step::stage_sampling() {
@@ -198,8 +224,8 @@ void Step::stage_sampling() {
     const bool samples = add_sampling(rows_);
     if (!samples && !samples_) return;
     samples_ = samples;
-    const uint32_t word = samples;
-    segments_.push_back({static_cast<uint32_t *>(kernel_address(INTARSIA_BUFFER_SAMPLING)) + 2, &word, sizeof word, nullptr});
+    const GpuTurn turn = {turn_, samples, edits_.as<uint32_t>()};
+    segments_.push_back({static_cast<std::byte *>(kernel_address(INTARSIA_BUFFER_SAMPLING)) + kTurn, &turn, sizeof turn, nullptr});
     gpu_->stage(segments_);
 }
 
@@ -365,21 +391,23 @@ void Step::sample() {
 }
 
 GpuArgmax Step::argmax() const {
-    auto *counts = static_cast<uint32_t *>(kernel_address(INTARSIA_BUFFER_SAMPLING));
-    return {logits_.as<float>(), rows_, logits_width_, chosen_.as<int32_t>(), counts + 1,
-            reinterpret_cast<const intarsia_sampling *>(reinterpret_cast<const std::byte *>(counts) + kSampling), ring_.get(), sizes_.max_rows};
+    const auto *counts = static_cast<const std::byte *>(kernel_address(INTARSIA_BUFFER_SAMPLING));
+    return {logits_.as<float>(), rows_, logits_width_, chosen_.as<int32_t>(), reinterpret_cast<const GpuTurn *>(counts + kTurn),
+            reinterpret_cast<const intarsia_sampling *>(counts + kSampling), ring_.get(), sizes_.max_rows};
 }
 
 // On a CUDA device the rows that it can sample are sampled there, and have been if `chosen`; the rest is sampled here.
 void Step::run_sampler(SampleJob &job, bool chosen) {
     if (!gpu_) return run_calls(*device_, {}, {}, &job, nullptr);
-    const auto there = [&](uint32_t row) { return group_samples(job.sampling[row], logits_width_); };
+    const auto there = [&](uint32_t row) { return sampling_[row].reserved == 0; };
     uint32_t left = 0; // rows that are sampled here
     for (uint32_t row = 0; row < rows_; row++) left += !there(row);
     if (left < rows_) {
         if (!chosen) gpu_->argmax(argmax());
         if (!fresh_) gpu_->wait(); // the ring holds these tokens' turn already
         await(turn_, rows_, job.sampled);
+        for (uint32_t row = 0; row < rows_; row++)
+            if (sampling_[row].state != 0) samplers_[job.sampling[row].state - 1]->append(static_cast<uint32_t>(job.sampled[row]));
     }
     fresh_ = false;
     chosen_rows_ = left == 0 ? rows_ : 0;
@@ -388,7 +416,7 @@ void Step::run_sampler(SampleJob &job, bool chosen) {
         for (end = row; end < rows_ && !there(end);) end++;
         download_logits(row, end - row);
     }
-    job.device_samples = true;
+    job.on_device = sampling_.data();
     run_calls(*device_, {}, {}, &job, nullptr);
 }
 
@@ -423,7 +451,7 @@ void Step::enqueue(const Recording &recording, uint32_t sequences) {
     if (!recording.samples() || recording.rows() == 0) fail(INTARSIA_INVALID_ARGUMENT, "only a recording that samples rows is enqueued");
     const auto *sampling = view<intarsia_sampling>(INTARSIA_BUFFER_SAMPLING);
     for (uint32_t row = 0; row < recording.rows(); row++) {
-        if (row >= sizes_.max_rows || !group_samples(sampling[row], logits_width_))
+        if (row >= sizes_.max_rows || sampling[row].state != 0 || !group_samples(sampling[row], logits_width_))
             fail(INTARSIA_INVALID_ARGUMENT, "sampling of row %u: the device does not choose its token; replay the step instead", row);
         check_sampling(sampling[row], row);
     }

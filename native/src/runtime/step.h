@@ -70,8 +70,9 @@ private:
     uint64_t offset_of(uint32_t kind) const;
     void *kernel_address(uint32_t kind) const;
     void stage(bool follows, bool samples);
-    // To the device: how its rows are sampled. Answers whether there are any but those of temperature 0; the others are taken for such.
+    // To the device: how its rows are sampled. Answers whether there are any but plain ones of temperature 0; the host's are taken for such.
     bool add_sampling(uint32_t rows);
+    bool edits_fit(uint32_t states) const;
     void stage_sampling();
     void check_landed() const;
     void check_replay(const Recording &recording) const;
@@ -90,13 +91,14 @@ private:
     uint32_t logits_width_ = 0;
     Buffer buffers_[INTARSIA_BUFFER_RANKS + 1] = {};
     Memory memory_;                // the step buffers
-    // On a CUDA device: its copy of the buffers that kernels read, then the number of sequences, the turn, whether it samples, and how, from kSampling on;
-    // the logits; the tokens of argmax, and the ring through which they come back.
+    // On a CUDA device: its copy of the buffers that kernels read, then the number of sequences, a GpuTurn at kTurn and how rows are sampled from kSampling
+    // on; the logits; the tokens of argmax, and the ring through which they come back; what sampler states make of the logits.
     std::shared_ptr<Gpu> gpu_;
-    Memory inputs_, logits_, chosen_;
+    Memory inputs_, logits_, chosen_, edits_;
     std::unique_ptr<uint64_t, std::function<void(uint64_t *)>> ring_;
     std::vector<GpuSegment> segments_;
-    std::vector<intarsia_sampling> sampling_; // as the device gets it
+    std::vector<intarsia_sampling> sampling_; // as the device gets it; reserved is 1 for rows that the host samples
+    std::vector<uint32_t> edit_words_;
     bool samples_ = false;      // the device was told to sample
     uint32_t turn_ = 0;         // counts the steps that were begun
     bool fresh_ = false;        // this turn's tokens were not asked for

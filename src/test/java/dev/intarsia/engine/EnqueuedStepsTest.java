@@ -14,6 +14,7 @@ import dev.intarsia.piecewise.GraphMode;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -81,6 +82,24 @@ class EnqueuedStepsTest {
                 assertThat(core.loop().departures()).isEqualTo(before + 59);
             }
             assertThat(tokens(core, prompt(5), SAMPLED.toBuilder().seed(12).build())).isNotEqualTo(tokens(core, prompt(5), SAMPLED));
+        }
+    }
+
+    @Test
+    void whatSamplerStatesMakeOfTheLogitsIsThatOfTheHost() {
+        List<SamplingParams> sampled = List.of(
+                GREEDY.toBuilder().repetitionPenalty(1.4).build(),
+                SAMPLED.toBuilder().frequencyPenalty(0.7).presencePenalty(0.3).topP(0.9).build(),
+                SAMPLED.toBuilder().logitBias(Map.of(7, 4.0, 300, -2.5)).topK(20).build(),
+                SAMPLED.toBuilder().allowedTokenIds(List.of(3, 99, 200, 411)).build(),
+                SAMPLED.toBuilder().badWords(List.of(List.of(7), List.of(7, 300))).logitBias(Map.of(7, 9.0, 300, 9.0)).build(),
+                GREEDY.toBuilder().stopTokenIds(List.of(9)).logitBias(Map.of(9, 50.0)).minTokens(30).build());
+        try (EngineCore core = EngineCore.open(QWEN, options().build())) {
+            for (SamplingParams params : sampled) {
+                // log-probabilities are the host's
+                assertThat(tokens(core, prompt(5), params)).isEqualTo(tokens(core, prompt(5), params.toBuilder().logprobs(0).build()));
+            }
+            assertThat(core.loop().departures()).isZero();
         }
     }
 
