@@ -23,6 +23,15 @@ template <class Group> uint32_t grouped_sample(const std::vector<float> &logits,
     return id;
 }
 
+TEST(SamplerRow, TheFusedExponentialIsTheOtherRounded) {
+    uint32_t next = 0x80000000u;
+    while (next <= 0xC2AE0000u) { // 0 down to -87
+        const double x = __builtin_bit_cast(float, next);
+        ASSERT_EQ(grouped::rounded_exponential(x), static_cast<float>(cpu::exponential(x))) << x;
+        next += next < 0xB0000000u ? 999983 : 61;
+    }
+}
+
 TEST(SamplerRow, AGroupGivesTheSampledToken) {
     testing::SampledRows rows(1);
     uint32_t orders = 0;
