@@ -529,8 +529,9 @@ INTARSIA_API intarsia_status intarsia_replay(intarsia_step *step, intarsia_recor
 INTARSIA_API intarsia_status intarsia_replay_step(intarsia_step *step, intarsia_recording *recording, uint32_t sequences);
 /*
  * Enqueues steps of a CUDA device ahead of their tokens. intarsia_step_enqueue is intarsia_replay_step, of a recording that samples, without
- * waiting; every row must be one of temperature 0 without sampler state, target and log-probabilities. A token -1 - i of its buffer stands for the
- * token that row i of the step before it gets. At most two are in flight. intarsia_step_collect waits for the earlier of them and puts its tokens
+ * waiting; every row must be one that the device samples: without sampler state, target and log-probabilities, and with temperature 0 or a top_p that
+ * is 1 or at most 1 - vocabulary / 2^27. A token -1 - i of its buffer stands for the token that row i of the step before it gets. At most two are in
+ * flight. intarsia_step_collect waits for the earlier of them and puts its tokens
  * into INTARSIA_BUFFER_SAMPLED; until all are collected every other call that runs something on the step fails with INTARSIA_INVALID_STATE. The CPU
  * device answers INTARSIA_UNSUPPORTED.
  */

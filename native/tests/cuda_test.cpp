@@ -211,28 +211,40 @@ TEST(Cuda, TheSameBitsHoweverAStepIsRun) {
         }
 }
 
-TEST(Cuda, SamplesGreedilyOnTheDeviceAndTheRestOnTheHost) {
+TEST(Cuda, SamplesOnTheDeviceWhatTheHostSamples) {
     NEEDS_CUDA();
     const Shape shape = kShapes[3];
     Runner runner(shape, cuda(false), Storage::BF16);
-    const std::vector<float> logits = runner.run({{0, 0, 6}});
-    const auto greedy = [&](uint32_t r) {
-        const auto row = logits.begin() + r * shape.vocabulary;
-        return static_cast<int32_t>(std::max_element(row, row + shape.vocabulary) - row);
+    constexpr uint32_t kRows = 40;
+    const std::vector<float> logits = runner.run({{0, 0, kRows}});
+    const auto sampled = [&](uint32_t r) {
+        SamplerScratch scratch;
+        const FloatMode mode;
+        return static_cast<int32_t>(sample(logits.data() + r * shape.vocabulary, shape.vocabulary, runner.row(r), scratch));
     };
-    for (uint32_t r = 0; r < 6; r++) runner.row(r) = greedy_row();
-    runner.step().sample();
-    for (uint32_t r = 0; r < 6; r++) EXPECT_EQ(runner.sampled(r), greedy(r));
-    runner.row(2).temperature = 1.5f;
-    runner.row(2).top_p = 0.9f;
-    runner.row(2).seed = 5;
-    runner.row(4).logprobs = 3;
-    runner.step().sample();
-    for (uint32_t r : {0u, 1u, 3u, 4u, 5u}) EXPECT_EQ(runner.sampled(r), greedy(r));
-    EXPECT_EQ(runner.sampled(2), static_cast<int32_t>([&] {
-                  SamplerScratch scratch;
-                  return sample(logits.data() + 2 * shape.vocabulary, shape.vocabulary, runner.row(2), scratch);
-              }()));
+    const auto compare = [&](const char *what) {
+        runner.step().sample();
+        for (uint32_t r = 0; r < kRows; r++) EXPECT_EQ(runner.sampled(r), sampled(r)) << what << ", row " << r;
+    };
+    for (uint32_t r = 0; r < kRows; r++) runner.row(r) = greedy_row();
+    compare("greedy");
+    for (uint32_t r = 0; r < kRows; r += 2) {
+        runner.row(r).temperature = 0.5f + static_cast<float>(r) / 16;
+        runner.row(r).seed = r;
+        if (r % 3 == 0) runner.row(r).top_p = 0.9f;
+        if (r % 5 == 0) runner.row(r).top_k = 30;
+    }
+    compare("sampled");
+    runner.row(4).logprobs = 3; // the host's, and the next two
+    runner.row(5).logprobs = 1;
+    runner.row(8).top_p = 0.999999f;
+    compare("some on the host");
+    for (uint32_t r = 0; r < kRows; r++) runner.row(r).logprobs = 1;
+    compare("all on the host");
+    for (uint32_t r = 0; r < kRows; r++) runner.row(r).logprobs = 0;
+    compare("sampled again");
+    for (uint32_t r = 0; r < kRows; r++) runner.row(r).temperature = 0;
+    compare("greedy again");
 }
 
 TEST(Cuda, SaysWhatMemoryIsMissing) {

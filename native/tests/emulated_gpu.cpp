@@ -14,6 +14,7 @@
 #include <numeric>
 
 #include "emulated_kernels.h"
+#include "emulated_sampler.h"
 #include "intarsia.h"
 #include "intarsia_build.h"
 #include "runtime/gpu_plugin.h"
@@ -51,16 +52,16 @@ int32_t broken(char *message) { return say(message, INTARSIA_DEVICE_FAULT, "CUDA
 void choose(const GpuArgmax &a) {
     for (uint32_t row = 0; row < a.rows; row++) {
         const float *logits = a.logits + uint64_t{row} * a.vocabulary;
-        float most = -INFINITY;
-        int32_t best = 0;
-        for (uint32_t i = 0; i < a.vocabulary; i++)
-            if (logits[i] > most) {
-                most = logits[i];
-                best = static_cast<int32_t>(i);
-            }
-        a.tokens[row] = best;
-        std::atomic_ref(a.ring[uint64_t{*a.turn % kGpuTurns} * a.ring_rows + row])
-            .store(uint64_t{*a.turn} << 32 | static_cast<uint32_t>(best), std::memory_order_release);
+        uint32_t token = emulated::largest(logits, a.vocabulary);
+        if (a.turn->samples != 0) {
+            const intarsia_sampling &sampling = a.sampling[row];
+            emulated::Alone<> alone(logits, a.vocabulary);
+            std::vector<float> edited(a.vocabulary);
+            token = sampling.state == 0 ? emulated::sample(alone, logits, a.vocabulary, sampling)
+                                        : grouped::sample_edited(alone, sampling, a.vocabulary, a.turn->edits + sampling.target, logits, edited.data());
+        }
+        a.tokens[row] = static_cast<int32_t>(token);
+        std::atomic_ref(a.ring[uint64_t{a.turn->turn % kGpuTurns} * a.ring_rows + row]).store(uint64_t{a.turn->turn} << 32 | token, std::memory_order_release);
     }
 }
 
@@ -221,9 +222,23 @@ int32_t measure_read(GpuContext *, uint64_t bytes, double *bytes_per_second, cha
     return 0;
 }
 
+int32_t measure(GpuContext *, const KernelArgs *calls, uint32_t count, char *choices, uint64_t capacity, uint64_t *needed, char *) {
+    std::string lines = "emulated\n";
+    for (uint32_t i = 0; i < count; i++)
+        if (const auto *linear = std::get_if<cpu::LinearArgs>(&calls[i]))
+            lines += std::to_string(linear->n) + " rows of " + std::to_string(linear->parts[0].weight.k) + "\n";
+    *needed = lines.size() + 1;
+    if (capacity >= *needed) std::memcpy(choices, lines.c_str(), *needed);
+    return 0;
+}
+
+int32_t adopt(GpuContext *, const char *choices, char *message) {
+    return std::strncmp(choices, "emulated\n", 9) == 0 ? 0 : say(message, INTARSIA_INVALID_ARGUMENT, "choices of another device");
+}
+
 constexpr GpuPlugin kPlugin = {kGpuPluginVersion, sizeof(KernelArgs), INTARSIA_BUILD_ID, count,  query, open,  close,    allocate, release,
                                pin,               unpin,              upload,            stage,  download, run, argmax,  wait,     ask_done,
-                               record,            discard,            replay,            profile, measure_read};
+                               record,            discard,            replay,            profile, measure_read, measure, adopt};
 
 } // namespace
 } // namespace intarsia

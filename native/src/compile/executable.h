@@ -42,7 +42,7 @@ public:
     // lo..hi must contain (INTARSIA_INVALID_ARGUMENT otherwise).
     Executable(std::shared_ptr<Partition> partition, uint32_t class_id, uint32_t lo, uint32_t hi, bool fuse);
 
-    // Chooses by timing how the loops of the linear kernels are cut: what is fastest for these weights on this device.
+    // Chooses by timing how the loops of the linear kernels are cut, on a CUDA device which kernels they are: what is fastest for these weights there.
     void measure();
     // The choices as text, to be kept; and taken from such a text, INTARSIA_INVALID_ARGUMENT if it does not fit.
     std::string artifact() const;
@@ -57,11 +57,14 @@ public:
     std::string describe() const;
 
 private:
+    void measure_gpu(const Binding &binding);
+
     std::shared_ptr<Partition> partition_;
     uint32_t class_id_;
     uint32_t lo_, hi_;
     uint64_t arena_bytes_ = 0;
     std::vector<Instruction> instructions_;
+    std::string gpu_choices_; // of a CUDA device, as lines
 };
 
 } // namespace intarsia

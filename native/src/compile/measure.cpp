@@ -1,4 +1,5 @@
-// Measured choices: how the loops of each linear kernel are cut. They change how fast a product is, never its bits.
+// Measured choices: how the loops of each linear kernel are cut, which changes how fast a product is, never its bits. On a CUDA device: which kernels
+// they are, as the plug-in says it.
 #include <chrono>
 #include <cstring>
 #include <limits>
@@ -19,6 +20,7 @@ constexpr int kRuns = 3;
 constexpr double kGain = 0.97; // another choice than the default must be faster by more than the noise
 
 const char kPrefix[] = "linear blockings";
+const char kGpuPrefix[] = "kernels of a CUDA device\n";
 
 // Memory for the arguments of one linear: its values are zero, which takes as long as any other.
 class Trial {
@@ -74,13 +76,15 @@ cpu::LinearArgs *blocked(Instruction &instruction) {
 
 void Executable::measure() {
     const Weights &weights = *partition_->graph()->weights();
-    if (hi_ <= cpu::kStreamRows || weights.device()->gpu()) return;
     const Binding *binding = nullptr;
     for (const Piece &piece : partition_->pieces())
         if (piece.class_id == class_id_) binding = &piece.binding;
+    if (binding == nullptr) return;
+    if (weights.device()->gpu()) return measure_gpu(*binding);
+    if (hi_ <= cpu::kStreamRows) return;
     for (Instruction &instruction : instructions_) {
         auto *args = blocked(instruction);
-        if (args == nullptr || binding == nullptr) continue;
+        if (args == nullptr) continue;
         Trial trial(instruction, *binding, weights, std::min(hi_, kMeasuredRows));
         double best = trial.time(*weights.device(), args->blocking) * kGain;
         for (const cpu::Blocking &blocking : cpu::kBlockings) {
@@ -94,7 +98,38 @@ void Executable::measure() {
     }
 }
 
+// The linear kernels with each power of two of rows, up to which the device has choices. Inputs and residuals are the same memory, whatever it holds;
+// nothing is written.
+void Executable::measure_gpu(const Binding &binding) {
+    const Weights &weights = *partition_->graph()->weights();
+    uint64_t widest = 0;
+    for (const Instruction &instruction : instructions_)
+        if (const auto *args = std::get_if<cpu::LinearArgs>(&instruction.args)) {
+            widest = std::max<uint64_t>(widest, args->parts[0].weight.k);
+            if (args->epilogue == cpu::Epilogue::ADD) widest = std::max<uint64_t>(widest, args->parts[0].weight.n);
+        }
+    if (widest == 0) return;
+    const Memory memory(widest * hi_ * sizeof(float), "measuring", weights.device()->gpu());
+    std::vector<KernelArgs> calls;
+    for (uint64_t rows = 1; rows < uint64_t{hi_} * 2; rows *= 2) {
+        const auto n = static_cast<uint32_t>(std::min<uint64_t>(rows, hi_));
+        if (n < lo_) continue;
+        for (const Instruction &instruction : instructions_) {
+            if (!std::holds_alternative<cpu::LinearArgs>(instruction.args)) continue;
+            auto &args = std::get<cpu::LinearArgs>(calls.emplace_back(instruction.args));
+            auto *bytes = reinterpret_cast<std::byte *>(&args);
+            for (const Patch &patch : instruction.patches) {
+                const void *pointer = patch.kind == Patch::Kind::WEIGHT ? weights.at(binding.weights[patch.index]).memory.data() : memory.data();
+                if (patch.kind != Patch::Kind::SIZE) std::memcpy(bytes + patch.at, &pointer, sizeof pointer);
+            }
+            args.n = n;
+        }
+    }
+    gpu_choices_ = weights.device()->gpu()->measure(calls);
+}
+
 std::string Executable::artifact() const {
+    if (partition_->graph()->weights()->device()->gpu()) return kGpuPrefix + gpu_choices_;
     std::string choices = kPrefix;
     for (Instruction instruction : instructions_)
         if (const auto *args = blocked(instruction))
@@ -103,6 +138,12 @@ std::string Executable::artifact() const {
 }
 
 void Executable::adopt(const std::string &artifact) {
+    if (const auto &gpu = partition_->graph()->weights()->device()->gpu()) {
+        if (!artifact.starts_with(kGpuPrefix)) fail(INTARSIA_INVALID_ARGUMENT, "the artifact is not one of an executable of a CUDA device");
+        gpu_choices_ = artifact.substr(std::strlen(kGpuPrefix));
+        if (!gpu_choices_.empty()) gpu->adopt(gpu_choices_);
+        return;
+    }
     // Each choice must be one of those that are known, and there must be as many as linear kernels: so nothing is taken on trust.
     std::vector<cpu::Blocking> choices;
     size_t at = std::strlen(kPrefix);

@@ -7,6 +7,10 @@
 // would carry one tier's instructions into another.
 #pragma once
 
+#if defined(__CUDACC__) // for a device's threads too
+#define INTARSIA_INLINE __host__ __device__ __forceinline__
+#else
 #define INTARSIA_INLINE [[gnu::always_inline]] inline
+#endif
 
 // INTARSIA_BLOCK, which each tier's vector header defines, marks the functions around an innermost loop.

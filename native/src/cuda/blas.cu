@@ -376,16 +376,17 @@ bool launch_blas(const Context &context, const LinearArgs &args, void (*ours)(co
     return true;
 }
 
-std::string choices(const Blas &blas) {
+std::string version_line(const Blas &blas) { return "cublasLt " + std::to_string(blas.functions.version()) + "\n"; }
+
+std::string choice_line(const Blas &blas, const LinearArgs &args) {
+    const auto known = blas.choices.find(kind_of(args));
+    if (known == blas.choices.end()) return "";
     std::ostringstream text;
-    text << "cublasLt " << blas.functions.version() << '\n';
-    for (const auto &[kind, choice] : blas.choices) {
-        for (const uint32_t number : kind) text << number << ' ';
-        text << choice.ours;
-        for (uint32_t p = 0; !choice.ours && p < 3; p++)
-            for (const uint64_t word : choice.algorithms[p].data) text << ' ' << word;
-        text << '\n';
-    }
+    for (const uint32_t number : known->first) text << number << ' ';
+    text << known->second.ours;
+    for (uint32_t p = 0; !known->second.ours && p < 3; p++)
+        for (const uint64_t word : known->second.algorithms[p].data) text << ' ' << word;
+    text << '\n';
     return text.str();
 }
 

@@ -22,8 +22,10 @@ bool launch_blas(const Context &context, const cpu::LinearArgs &args, void (*our
 // Finds out what launch_blas would, and runs the op into scratch memory alone: before a recording.
 void prepare_blas(const Context &context, const cpu::LinearArgs &args, void (*ours)(const Context &, const cpu::LinearArgs &));
 
-// What was found out, a line for each kind of op after one that names the library's version; and taking it over, as far as the version is this one's.
-std::string choices(const Blas &blas);
+// What was found out for ops like this one, as a line, empty if nothing was; and taking such lines over, after one that names the library's version, as far as
+// the version is this one's.
+std::string version_line(const Blas &blas);
+std::string choice_line(const Blas &blas, const cpu::LinearArgs &args);
 void adopt(Blas &blas, const std::string &choices);
 
 } // namespace intarsia::cuda

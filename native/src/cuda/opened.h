@@ -54,11 +54,13 @@ void stage(GpuContext &context, const GpuSegment *segments, uint32_t count);
 bool done(GpuContext &context);
 void wait(GpuContext &context);
 void run(GpuContext &context, const KernelArgs *calls, uint32_t count);
-void publish(const GpuContext &context, const GpuArgmax &chosen);
+void publish(const Context &context, const GpuArgmax &chosen); // after launch_argmax: samples, and tells the host
 void argmax(GpuContext &context, const GpuArgmax &argmax);
 GpuRecording *record(GpuContext &context, const KernelArgs *calls, uint32_t count, const GpuArgmax *argmax);
 void profile(GpuContext &context, const KernelArgs *calls, uint32_t count, const GpuArgmax *argmax, uint64_t *nanoseconds);
 double measure_read(GpuContext &context, uint64_t bytes);
+std::string measure(GpuContext &context, const KernelArgs *calls, uint32_t count);
+void adopt(GpuContext &context, const char *choices);
 
 } // namespace cuda
 } // namespace intarsia

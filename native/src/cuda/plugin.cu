@@ -180,9 +180,21 @@ int32_t measure_read(GpuContext *context, uint64_t bytes, double *bytes_per_seco
     return on(context, message, [&] { *bytes_per_second = cuda::measure_read(*context, bytes); });
 }
 
+int32_t measure(GpuContext *context, const KernelArgs *calls, uint32_t count, char *choices, uint64_t capacity, uint64_t *needed, char *message) {
+    return on(context, message, [&] {
+        const std::string lines = cuda::measure(*context, calls, count);
+        *needed = lines.size() + 1;
+        if (capacity >= *needed) std::memcpy(choices, lines.c_str(), *needed);
+    });
+}
+
+int32_t adopt(GpuContext *context, const char *choices, char *message) {
+    return on(context, message, [&] { cuda::adopt(*context, choices); });
+}
+
 constexpr GpuPlugin kPlugin = {
     kGpuPluginVersion, sizeof(KernelArgs), INTARSIA_BUILD_ID, count, query, open, close, allocate, release, pin, unpin, upload, stage,
-    download, run, argmax, wait, ask, record, discard, replay, profile, measure_read,
+    download, run, argmax, wait, ask, record, discard, replay, profile, measure_read, measure, adopt,
 };
 
 } // namespace

@@ -29,16 +29,6 @@ __global__ void scatter(const Copy *copies) {
     }
 }
 
-// A word is written as a whole, so that whoever reads its turn reads its token.
-__global__ void publish_tokens(const int32_t *tokens, const uint32_t *turn, uint64_t *ring, uint32_t ring_rows, uint32_t rows) {
-    wait_for_earlier();
-    let_next_start();
-    const uint32_t row = blockIdx.x * kThreads + threadIdx.x, now = *turn;
-    if (row >= rows) return;
-    const uint64_t word = uint64_t{now} << 32 | static_cast<uint32_t>(tokens[row]);
-    *reinterpret_cast<volatile uint64_t *>(ring + uint64_t{now % kGpuTurns} * ring_rows + row) = word;
-}
-
 } // namespace
 
 void upload(GpuContext &context, void *to, const void *from, uint64_t bytes) {
@@ -68,11 +58,6 @@ void stage(GpuContext &context, const GpuSegment *segments, uint32_t count) {
     scatter<<<dim3(count, static_cast<uint32_t>((most + kChunk - 1) / kChunk)), kThreads, 0, context.stream>>>(copies);
     check(cudaGetLastError(), "copying a step's inputs");
     check(cudaEventRecord(slot.done, context.stream), "copying a step's inputs");
-}
-
-void publish(const GpuContext &context, const GpuArgmax &chosen) {
-    launch(context, "publishing tokens", publish_tokens, dim3((chosen.rows + kThreads - 1) / kThreads), dim3(kThreads), 0, chosen.tokens, chosen.turn,
-           chosen.ring, chosen.ring_rows, chosen.rows);
 }
 
 } // namespace intarsia::cuda

@@ -189,6 +189,22 @@ double Gpu::measure_read(uint64_t bytes) {
     return speed;
 }
 
+std::string Gpu::measure(std::span<const KernelArgs> calls) {
+    std::string choices(4096, 0);
+    for (uint64_t needed = 0;;) {
+        call([&](char *message) {
+            return plugin_.measure(context_, calls.data(), static_cast<uint32_t>(calls.size()), choices.data(), choices.size(), &needed, message);
+        });
+        const bool whole = needed <= choices.size();
+        choices.resize(whole ? needed - 1 : needed);
+        if (whole) return choices;
+    }
+}
+
+void Gpu::adopt(const std::string &choices) {
+    call([&](char *message) { return plugin_.adopt(context_, choices.c_str(), message); });
+}
+
 std::unique_ptr<Gpu::Recording> Gpu::record(const std::shared_ptr<Gpu> &gpu, std::span<const KernelArgs> calls, const GpuArgmax *argmax) {
     GpuRecording *recording = nullptr;
     gpu->call([&](char *message) {

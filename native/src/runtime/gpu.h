@@ -63,6 +63,8 @@ public:
     bool done();
     void profile(std::span<const KernelArgs> calls, const GpuArgmax *argmax, uint64_t *nanoseconds);
     double measure_read(uint64_t bytes);
+    std::string measure(std::span<const KernelArgs> calls);
+    void adopt(const std::string &choices);
 
     static std::unique_ptr<Recording> record(const std::shared_ptr<Gpu> &gpu, std::span<const KernelArgs> calls, const GpuArgmax *argmax);
     void replay(const Recording &recording);

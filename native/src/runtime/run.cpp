@@ -39,7 +39,7 @@ struct Invoke {
 void sample_share(const SampleJob &job, cpu::Share share) {
     SamplerScratch &scratch = job.scratch[share.index];
     for (uint32_t row = share.index; row < job.rows; row += share.count)
-        sample_row(job, row, scratch);
+        if (job.on_device == nullptr || job.on_device[row].reserved != 0) sample_row(job, row, scratch);
 }
 
 using Clock = std::chrono::steady_clock;

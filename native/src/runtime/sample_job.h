@@ -23,6 +23,7 @@ struct SampleJob {
     int32_t *ranks;                    // [rows], out
     uint32_t rows;
     std::vector<SamplerScratch> &scratch; // of each member of the team
+    const intarsia_sampling *on_device = nullptr; // [rows], or none: those whose `reserved` is 0 have been sampled by the device
 };
 
 // Samples or scores one row. Rows touch nothing in common.

@@ -7,18 +7,9 @@
 #include <vector>
 
 #include "intarsia.h"
+#include "runtime/philox.h"
 
 namespace intarsia {
-
-// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011): four words for a counter and a
-// key.
-struct Philox {
-    uint32_t word[4];
-};
-Philox philox4x32_10(const uint32_t counter[4], const uint32_t key[2]);
-
-// In [0, 1), 53 bits: the draw of a seed at a position.
-double uniform(uint64_t seed, uint64_t position);
 
 // Reused between calls, so that sampling allocates nothing once it has seen its vocabulary.
 struct SamplerScratch {

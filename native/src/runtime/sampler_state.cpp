@@ -1,11 +1,14 @@
 #include "runtime/sampler_state.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numeric>
 
 #include "runtime/error.h"
+#include "runtime/sampler_row.h"
 
 namespace intarsia {
 
@@ -50,8 +53,7 @@ SamplerState::SamplerState(const intarsia_sampler_state &d, uint32_t vocabulary)
     allowed_ = ids(d.allowed, d.allowed_count, "allowed");
     std::sort(allowed_.begin(), allowed_.end());
     stops_ = ids(d.stops, d.stop_count, "stops");
-    bias_ids_ = ids(d.bias_ids, d.bias_count, "bias_ids");
-    for (uint32_t i = 0; i < d.bias_count; i++) biases_.push_back(finite("a bias", d.biases[i]));
+    copy_biases(d);
     copy_bad_words(d);
     count_seen(d);
 }
@@ -65,6 +67,18 @@ std::vector<uint32_t> SamplerState::ids(const int32_t *given, uint64_t count, co
         copy[i] = static_cast<uint32_t>(given[i]);
     }
     return copy;
+}
+
+// By id; of equal ids in the order given.
+void SamplerState::copy_biases(const intarsia_sampler_state &d) {
+    const std::vector<uint32_t> given = ids(d.bias_ids, d.bias_count, "bias_ids");
+    std::vector<uint32_t> order(given.size());
+    std::iota(order.begin(), order.end(), 0u);
+    std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return given[a] < given[b]; });
+    for (const uint32_t i : order) {
+        bias_ids_.push_back(given[i]);
+        biases_.push_back(finite("a bias", d.biases[i]));
+    }
 }
 
 void SamplerState::copy_bad_words(const intarsia_sampler_state &d) {
@@ -118,6 +132,18 @@ void SamplerState::append(uint32_t token) noexcept {
     else seen_.insert(at, {token, 1});
 }
 
+template <typename F> void SamplerState::each_banned(F f) const {
+    uint32_t begin = 0;
+    for (const uint32_t end : bad_ends_) {
+        const size_t prefix = end - 1 - begin;
+        if (prefix <= tail_.size() && std::equal(bad_words_.begin() + begin, bad_words_.begin() + (end - 1), tail_.end() - static_cast<ptrdiff_t>(prefix)))
+            f(bad_words_[end - 1]);
+        begin = end;
+    }
+    if (sampled_ < min_tokens_)
+        for (const uint32_t id : stops_) f(id);
+}
+
 void SamplerState::process(const float *logits, float *processed) const noexcept {
     if (allowed_.empty()) {
         std::memcpy(processed, logits, sizeof(float) * vocabulary_);
@@ -125,17 +151,22 @@ void SamplerState::process(const float *logits, float *processed) const noexcept
         std::fill(processed, processed + vocabulary_, -kInfinity);
         for (const uint32_t id : allowed_) processed[id] = logits[id];
     }
-    uint32_t begin = 0;
-    for (const uint32_t end : bad_ends_) {
-        const size_t prefix = end - 1 - begin;
-        if (prefix <= tail_.size() && std::equal(bad_words_.begin() + begin, bad_words_.begin() + (end - 1), tail_.end() - prefix))
-            processed[bad_words_[end - 1]] = -kInfinity;
-        begin = end;
-    }
-    if (sampled_ < min_tokens_)
-        for (const uint32_t id : stops_) processed[id] = -kInfinity;
+    each_banned([&](uint32_t id) { processed[id] = -kInfinity; });
     for (size_t i = 0; i < bias_ids_.size(); i++) processed[bias_ids_[i]] += biases_[i];
     penalize(processed);
+}
+
+void SamplerState::add_edits(std::vector<uint32_t> &words) const {
+    const size_t at = words.size();
+    words.resize(at + grouped::kEditWords);
+    words.insert(words.end(), allowed_.begin(), allowed_.end());
+    const size_t banned = words.size();
+    each_banned([&](uint32_t id) { words.push_back(id); });
+    const grouped::Edits edits = {static_cast<uint32_t>(allowed_.size()), static_cast<uint32_t>(words.size() - banned), static_cast<uint32_t>(bias_ids_.size()),
+                                  static_cast<uint32_t>(seen_.size()), least_allowed(), repetition_penalty_, frequency_penalty_, presence_penalty_};
+    std::memcpy(&words[at], &edits, sizeof edits);
+    for (size_t i = 0; i < bias_ids_.size(); i++) words.insert(words.end(), {bias_ids_[i], std::bit_cast<uint32_t>(biases_[i])});
+    for (const Seen &seen : seen_) words.insert(words.end(), {seen.id, seen.count});
 }
 
 void SamplerState::penalize(float *logits) const {

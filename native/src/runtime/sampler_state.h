@@ -22,6 +22,8 @@ public:
 
     // processed = logits after the steps 1 to 6, both [vocabulary]. Needs a FloatMode.
     void process(const float *logits, float *processed) const noexcept;
+    // The same steps for a device, as words that grouped::Edits of sampler_row.h describes, appended to `words`.
+    void add_edits(std::vector<uint32_t> &words) const;
     // What is sampled if nothing processed is above -infinity.
     uint32_t least_allowed() const { return allowed_.empty() ? 0 : allowed_.front(); }
 
@@ -35,8 +37,11 @@ private:
     };
 
     std::vector<uint32_t> ids(const int32_t *given, uint64_t count, const char *name) const;
+    void copy_biases(const intarsia_sampler_state &definition);
     void copy_bad_words(const intarsia_sampler_state &definition);
     void count_seen(const intarsia_sampler_state &definition);
+    // f(id) for the ids that are banned now.
+    template <typename F> void each_banned(F f) const;
     bool penalizes_output() const { return presence_penalty_ != 0 || frequency_penalty_ != 0; }
     bool penalizes() const { return penalizes_output() || repetition_penalty_ != 1; }
     void penalize(float *logits) const;

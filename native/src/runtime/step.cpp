@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cfloat>
+#include <cstddef>
 #include <cstring>
 #include <optional>
 
 #include "runtime/error.h"
 #include "runtime/relax.h"
+#include "runtime/sampler_row.h"
 
 namespace intarsia {
 
@@ -17,8 +20,8 @@ constexpr uint32_t kMost = 1u << 24; // of tokens, sequences, rows and blocks of
 
 std::atomic<uint64_t> steps{0}; // made so far; their ids are never used again
 
-// What a CUDA device chooses itself: the largest logit.
-bool plain(const intarsia_sampling &row) { return row.temperature < FLT_MIN && row.state == 0 && row.target == 0 && row.logprobs == 0; }
+constexpr uint64_t kTurn = 8, kSampling = 64; // bytes behind a device's number of sequences
+constexpr size_t kMostEdits = 4u << 20; // words of a turn; what needs more is sampled on the host
 
 uint64_t aligned(uint64_t bytes) { return (bytes + 63) / 64 * 64; }
 
@@ -62,13 +65,14 @@ Step::Step(std::shared_ptr<Partition> partition, std::shared_ptr<KvCache> cache,
     for (const Slot &slot : partition_->slots())
         slots_.emplace_back(slot.row_bytes * (slot.dim == Dim::TOKENS ? sizes.max_tokens : sizes.max_rows), "values between pieces", gpu_);
     if (gpu_) {
-        inputs_ = Memory(offset_of(INTARSIA_BUFFER_SAMPLING) + 64, "the step buffers of the device", gpu_);
+        inputs_ = Memory(offset_of(INTARSIA_BUFFER_SAMPLING) + kSampling + buffers_[INTARSIA_BUFFER_SAMPLING].bytes, "the step buffers of the device", gpu_);
         logits_ = Memory(buffers_[INTARSIA_BUFFER_LOGITS].bytes, "the logits of a step", gpu_);
         chosen_ = Memory(uint64_t{sizes.max_rows} * 4, "the tokens of a step", gpu_);
         const uint64_t ring_bytes = uint64_t{kGpuTurns} * sizes.max_rows * 8;
         ring_ = {static_cast<uint64_t *>(gpu_->pin(ring_bytes)), [gpu = gpu_](uint64_t *ring) { gpu->unpin(ring); }};
         std::memset(ring_.get(), 0, ring_bytes);
-        segments_.reserve(8 + sizes.max_sequences);
+        segments_.reserve(9 + sizes.max_sequences);
+        sampling_.reserve(sizes.max_rows);
     }
     const Weights &weights = *graph.weights();
     for (uint32_t id = 0, size = weights.size(); id < size; id++) weights_.push_back(weights.at(id).memory.data());
@@ -110,7 +114,7 @@ Step::Buffer Step::buffer(uint32_t kind) const {
 }
 
 uint64_t Step::bytes() const {
-    uint64_t total = memory_.bytes() + arena_->bytes() + inputs_.bytes() + logits_.bytes() + chosen_.bytes();
+    uint64_t total = memory_.bytes() + arena_->bytes() + inputs_.bytes() + logits_.bytes() + chosen_.bytes() + edits_.bytes();
     for (const Memory &slot : slots_) total += slot.bytes();
     for (const auto &sampler : samplers_)
         if (sampler) total += sampler->bytes();
@@ -119,11 +123,11 @@ uint64_t Step::bytes() const {
 
 void Step::begin(uint32_t tokens, uint32_t sequences, uint32_t rows) {
     check_landed();
-    fix(tokens, sequences, rows, 0);
+    fix(tokens, sequences, rows, 0, false);
 }
 
-// earlier: how many tokens of the step before this one may follow.
-void Step::fix(uint32_t tokens, uint32_t sequences, uint32_t rows, uint32_t earlier) {
+// earlier: how many tokens of the step before this one may follow. samples: its sampling parameters are final, and go to the device with its inputs.
+void Step::fix(uint32_t tokens, uint32_t sequences, uint32_t rows, uint32_t earlier, bool samples) {
     begun_ = false;
     const auto check = [](const char *what, uint32_t value, uint32_t least, uint32_t most) {
         if (value < least || value > most) fail(INTARSIA_INVALID_ARGUMENT, "step: %u %s, not in %u..%u", value, what, least, most);
@@ -145,7 +149,7 @@ void Step::fix(uint32_t tokens, uint32_t sequences, uint32_t rows, uint32_t earl
     tokens_ = tokens;
     sequences_ = sequences;
     rows_ = rows;
-    if (gpu_) stage(earlier != 0);
+    if (gpu_) stage(earlier != 0, samples);
     begun_ = true;
 }
 
@@ -159,7 +163,7 @@ void *Step::kernel_address(uint32_t kind) const {
 }
 
 // What the kernels of this step will read of its buffers, to the device.
-void Step::stage(bool follows) {
+void Step::stage(bool follows, bool samples) {
     segments_.clear();
     const auto add = [&](uint32_t kind, uint64_t first, uint64_t count) {
         if (count != 0) segments_.push_back({static_cast<int32_t *>(kernel_address(kind)) + first, view<int32_t>(kind) + first, count * 4, nullptr});
@@ -172,11 +176,57 @@ void Step::stage(bool follows) {
     const auto *length = view<int32_t>(INTARSIA_BUFFER_LENGTHS);
     for (uint32_t s = 0; s < sequences_; s++)
         add(INTARSIA_BUFFER_BLOCK_TABLES, uint64_t{s} * sizes_.max_blocks, (static_cast<uint32_t>(length[s]) + cpu::kBlock - 1) / cpu::kBlock);
-    const uint32_t counts[] = {sequences_, ++turn_};
-    segments_.push_back({kernel_address(INTARSIA_BUFFER_SAMPLING), counts, sizeof counts, nullptr});
+    samples_ = samples && add_sampling(rows_);
+    const struct {
+        uint32_t sequences, none;
+        GpuTurn turn;
+    } counts = {sequences_, 0, {++turn_, samples_, edits_.as<uint32_t>()}};
+    static_assert(offsetof(decltype(counts), turn) == kTurn && sizeof counts <= kSampling);
+    segments_.push_back({kernel_address(INTARSIA_BUFFER_SAMPLING), &counts, sizeof counts, nullptr});
     gpu_->stage(segments_);
     fresh_ = true;
     chosen_rows_ = 0;
+}
+
+bool Step::edits_fit(uint32_t states) const {
+    return edit_words_.size() <= kMostEdits && uint64_t{states} * logits_width_ * sizeof(float) <= kGpuEdited;
+}
+
+bool Step::add_sampling(uint32_t rows) {
+    const auto *row = view<intarsia_sampling>(INTARSIA_BUFFER_SAMPLING);
+    sampling_.assign(row, row + rows);
+    edit_words_.clear();
+    bool samples = false;
+    uint32_t states = 0;
+    for (intarsia_sampling &each : sampling_) {
+        bool here = !group_samples(each, logits_width_);
+        if (!here && each.state != 0) {
+            const size_t at = edit_words_.size();
+            samplers_[each.state - 1]->add_edits(edit_words_);
+            here = !edits_fit(states + 1);
+            if (here) edit_words_.resize(at);
+            else each.state = ++states;
+            each.target = static_cast<uint32_t>(at);
+        }
+        if (here) each = {.temperature = 0, .top_p = 1, .top_k = 0, .reserved = 1, .seed = 0, .position = 0, .min_p = 0, .logprobs = 0, .state = 0, .target = 0};
+        samples |= each.temperature >= FLT_MIN || each.state != 0;
+    }
+    if (!samples) return false;
+    const uint64_t bytes = edit_words_.size() * sizeof(uint32_t);
+    if (bytes > edits_.bytes()) edits_ = Memory(std::bit_ceil(bytes), "what sampler states say of the logits", gpu_);
+    if (bytes != 0) segments_.push_back({edits_.data(), edit_words_.data(), bytes, nullptr});
+    segments_.push_back({inputs_.data() + offset_of(INTARSIA_BUFFER_SAMPLING) + kSampling, sampling_.data(), rows * sizeof sampling_[0], nullptr});
+    return true;
+}
+
+void Step::stage_sampling() {
+    segments_.clear();
+    const bool samples = add_sampling(rows_);
+    if (!samples && !samples_) return;
+    samples_ = samples;
+    const GpuTurn turn = {turn_, samples, edits_.as<uint32_t>()};
+    segments_.push_back({static_cast<std::byte *>(kernel_address(INTARSIA_BUFFER_SAMPLING)) + kTurn, &turn, sizeof turn, nullptr});
+    gpu_->stage(segments_);
 }
 
 void Step::check_tokens(uint32_t tokens, uint32_t earlier) const {
@@ -335,24 +385,38 @@ SampleJob Step::sample_job() {
 void Step::sample() {
     check_landed();
     SampleJob job = sample_job();
-    if (rows_ != 0) run_sampler(job, false);
+    if (rows_ == 0) return;
+    if (gpu_) stage_sampling();
+    run_sampler(job, false);
 }
 
 GpuArgmax Step::argmax() const {
-    return {logits_.as<float>(), rows_, logits_width_, chosen_.as<int32_t>(), static_cast<uint32_t *>(kernel_address(INTARSIA_BUFFER_SAMPLING)) + 1,
-            ring_.get(), sizes_.max_rows};
+    const auto *counts = static_cast<const std::byte *>(kernel_address(INTARSIA_BUFFER_SAMPLING));
+    return {logits_.as<float>(), rows_, logits_width_, chosen_.as<int32_t>(), reinterpret_cast<const GpuTurn *>(counts + kTurn),
+            reinterpret_cast<const intarsia_sampling *>(counts + kSampling), ring_.get(), sizes_.max_rows};
 }
 
-// On a CUDA device the plain choice of the largest logit is made there, and has been made if `chosen`; the rest is sampled here.
+// On a CUDA device the rows that it can sample are sampled there, and have been if `chosen`; the rest is sampled here.
 void Step::run_sampler(SampleJob &job, bool chosen) {
-    if (gpu_ && std::all_of(job.sampling, job.sampling + rows_, plain)) {
+    if (!gpu_) return run_calls(*device_, {}, {}, &job, nullptr);
+    const auto there = [&](uint32_t row) { return sampling_[row].reserved == 0; };
+    uint32_t left = 0; // rows that are sampled here
+    for (uint32_t row = 0; row < rows_; row++) left += !there(row);
+    if (left < rows_) {
         if (!chosen) gpu_->argmax(argmax());
         if (!fresh_) gpu_->wait(); // the ring holds these tokens' turn already
         await(turn_, rows_, job.sampled);
-        chosen_rows_ = rows_;
-        return;
+        for (uint32_t row = 0; row < rows_; row++)
+            if (sampling_[row].state != 0) samplers_[job.sampling[row].state - 1]->append(static_cast<uint32_t>(job.sampled[row]));
     }
-    read_logits(rows_);
+    fresh_ = false;
+    chosen_rows_ = left == 0 ? rows_ : 0;
+    if (left == 0) return;
+    for (uint32_t row = 0, end = 0; row < rows_; row = end + 1) {
+        for (end = row; end < rows_ && !there(end);) end++;
+        download_logits(row, end - row);
+    }
+    job.on_device = sampling_.data();
     run_calls(*device_, {}, {}, &job, nullptr);
 }
 
@@ -386,11 +450,13 @@ void Step::enqueue(const Recording &recording, uint32_t sequences) {
     check_replay(recording);
     if (!recording.samples() || recording.rows() == 0) fail(INTARSIA_INVALID_ARGUMENT, "only a recording that samples rows is enqueued");
     const auto *sampling = view<intarsia_sampling>(INTARSIA_BUFFER_SAMPLING);
-    for (uint32_t row = 0; row < recording.rows(); row++)
-        if (row >= sizes_.max_rows || !plain(sampling[row]))
+    for (uint32_t row = 0; row < recording.rows(); row++) {
+        if (row >= sizes_.max_rows || sampling[row].state != 0 || !group_samples(sampling[row], logits_width_))
             fail(INTARSIA_INVALID_ARGUMENT, "sampling of row %u: the device does not choose its token; replay the step instead", row);
+        check_sampling(sampling[row], row);
+    }
     // A token that is the graph's may be none of the embedding's.
-    fix(recording.tokens(), sequences, recording.rows(), logits_width_ <= vocabulary_ ? chosen_rows_ : 0);
+    fix(recording.tokens(), sequences, recording.rows(), logits_width_ <= vocabulary_ ? chosen_rows_ : 0, true);
     gpu_->replay(*recording.graph());
     flights_[flying_++] = {turn_, rows_};
     chosen_rows_ = rows_;
@@ -408,7 +474,12 @@ void Step::read_logits(uint32_t rows) {
     check_landed();
     if (!begun_) fail(INTARSIA_INVALID_STATE, "no step was begun");
     if (rows > rows_) fail(INTARSIA_INVALID_ARGUMENT, "step: logits of %u rows, but the step has %u", rows, rows_);
-    if (gpu_ && rows != 0) gpu_->download(buffers_[INTARSIA_BUFFER_LOGITS].address, logits_.data(), uint64_t{rows} * logits_width_ * 4);
+    if (gpu_) download_logits(0, rows);
+}
+
+void Step::download_logits(uint32_t first, uint32_t count) {
+    const uint64_t row_bytes = uint64_t{logits_width_} * 4;
+    if (count != 0) gpu_->download(static_cast<std::byte *>(buffers_[INTARSIA_BUFFER_LOGITS].address) + first * row_bytes, logits_.data() + first * row_bytes, count * row_bytes);
 }
 
 std::shared_ptr<Recording> Step::record(const std::vector<Part> &parts, bool samples) {
@@ -450,7 +521,10 @@ void Step::replay(const Recording &recording, uint64_t *nanoseconds) {
     const bool samples = recording.samples() && rows_ != 0;
     if (gpu_) {
         std::optional<SampleJob> job;
-        if (samples) job.emplace(sample_job());
+        if (samples) {
+            job.emplace(sample_job());
+            stage_sampling();
+        }
         if (nanoseconds != nullptr) {
             const GpuArgmax choice = argmax();
             gpu_->profile(recording.calls(), samples ? &choice : nullptr, nanoseconds);

@@ -56,7 +56,7 @@ public:
 private:
     template <typename T> T *view(uint32_t kind) const { return reinterpret_cast<T *>(static_cast<std::byte *>(buffer(kind).address)); }
     void check_cache() const;
-    void fix(uint32_t tokens, uint32_t sequences, uint32_t rows, uint32_t earlier);
+    void fix(uint32_t tokens, uint32_t sequences, uint32_t rows, uint32_t earlier, bool samples);
     void check_tokens(uint32_t tokens, uint32_t earlier) const;
     void check_sequences(uint32_t tokens, uint32_t sequences) const;
     void *external(uint32_t value) const;
@@ -69,10 +69,15 @@ private:
     // Where kernels find a step buffer.
     uint64_t offset_of(uint32_t kind) const;
     void *kernel_address(uint32_t kind) const;
-    void stage(bool follows);
+    void stage(bool follows, bool samples);
+    // To the device: how its rows are sampled. Answers whether there are any but plain ones of temperature 0; the host's are taken for such.
+    bool add_sampling(uint32_t rows);
+    bool edits_fit(uint32_t states) const;
+    void stage_sampling();
     void check_landed() const;
     void check_replay(const Recording &recording) const;
     void run_sampler(SampleJob &job, bool chosen);
+    void download_logits(uint32_t first, uint32_t count);
     GpuArgmax argmax() const;
     // Waits for the tokens of a turn that was never asked for before, and copies them.
     void await(uint32_t turn, uint32_t rows, int32_t *tokens);
@@ -86,12 +91,15 @@ private:
     uint32_t logits_width_ = 0;
     Buffer buffers_[INTARSIA_BUFFER_RANKS + 1] = {};
     Memory memory_;                // the step buffers
-    // On a CUDA device: its copy of the buffers that kernels read, then the number of sequences and of the turn; the logits; the tokens of argmax, and
-    // the ring through which they come back.
+    // On a CUDA device: its copy of the buffers that kernels read, then the number of sequences, a GpuTurn at kTurn and how rows are sampled from kSampling
+    // on; the logits; the tokens of argmax, and the ring through which they come back; what sampler states make of the logits.
     std::shared_ptr<Gpu> gpu_;
-    Memory inputs_, logits_, chosen_;
+    Memory inputs_, logits_, chosen_, edits_;
     std::unique_ptr<uint64_t, std::function<void(uint64_t *)>> ring_;
     std::vector<GpuSegment> segments_;
+    std::vector<intarsia_sampling> sampling_; // as the device gets it; reserved is 1 for rows that the host samples
+    std::vector<uint32_t> edit_words_;
+    bool samples_ = false;      // the device was told to sample
     uint32_t turn_ = 0;         // counts the steps that were begun
     bool fresh_ = false;        // this turn's tokens were not asked for
     uint32_t chosen_rows_ = 0;  // tokens that the device chose for the step before, and that the next may follow

@@ -7,5 +7,5 @@ public final class Header {
     private Header() {}
 
     /** SHA-256 of intarsia.h, to be compared with intarsia_header_hash(). */
-    public static final String SHA256 = "d6d8c7b6cab79ca2542086bcc7eb5f4ba0c58134d66334b48d4f699ba723ff5e";
+    public static final String SHA256 = "eb978f0e8e5969552a1ac5887912403d30445ba1b7fdb57e586fe05c80ab7197";
 }

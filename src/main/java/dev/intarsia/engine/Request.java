@@ -22,7 +22,7 @@ final class Request {
     final long[] root; // two words: the hash of the salt
     final boolean needsSampler;
     final boolean logitsOnly;
-    final boolean plain; // its next token is the one of the largest logit, and nothing else is wanted of it
+    final boolean plain; // its next token depends on its logits alone, and nothing else is wanted of it
     final Sequence[] sequences;
     final Answer answer;
 
@@ -54,7 +54,6 @@ final class Request {
         needsSampler = Samplers.needed(params);
         plain = !needsSampler
                 && !logitsOnly
-                && (float) params.temperature() < Float.MIN_NORMAL
                 && params.logprobs().isEmpty()
                 && params.promptLogprobs().isEmpty();
         sequences = new Sequence[params.n()];

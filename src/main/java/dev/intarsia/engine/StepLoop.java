@@ -189,7 +189,8 @@ final class StepLoop {
             return false;
         }
         for (int i = 0; i < plan.size; i++) {
-            if (!plan.sequences[i].request.plain) {
+            Request request = plan.sequences[i].request;
+            if (!request.plain || !step.samplesThere((float) request.params.temperature(), (float) request.params.topP())) {
                 return false;
             }
         }

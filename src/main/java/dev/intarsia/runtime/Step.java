@@ -322,9 +322,14 @@ public final class Step extends Handle {
         begunRows = recording.rows;
     }
 
+    /** Whether a CUDA device itself samples rows with such parameters, if they have neither sampler state nor log-probabilities. */
+    public boolean samplesThere(float temperature, float topP) {
+        return temperature < Float.MIN_NORMAL || topP == 1 || (1 - (double) topP) * (1 << 27) >= vocabulary();
+    }
+
     /**
-     * {@link #replayStep} on a CUDA device without waiting for the tokens. Every row must be one of temperature 0 with neither sampler state nor
-     * log-probabilities. A token {@code -1 - i} stands for the one that row i of the step before it gets. At most two steps are in flight; until
+     * {@link #replayStep} on a CUDA device without waiting for the tokens. Every row must have neither sampler state nor log-probabilities, and be one
+     * that {@link #samplesThere}. A token {@code -1 - i} stands for the one that row i of the step before it gets. At most two steps are in flight; until
      * all are collected nothing else can be run.
      *
      * @param sequences of this step; it may differ from that at recording

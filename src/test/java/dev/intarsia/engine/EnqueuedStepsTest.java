@@ -14,6 +14,7 @@ import dev.intarsia.piecewise.GraphMode;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -25,6 +26,8 @@ class EnqueuedStepsTest {
     private static final Path QWEN = TestModels.checkpoint("qwen3-tied");
     private static final SamplingParams GREEDY =
             SamplingParams.greedy(60).toBuilder().ignoreEos(true).build();
+
+    private static final SamplingParams SAMPLED = GREEDY.toBuilder().temperature(1).seed(11).build();
 
     private static EngineOptions.Builder options() {
         return EngineOptions.builder()
@@ -63,6 +66,53 @@ class EnqueuedStepsTest {
     }
 
     @Test
+    void whatTheDeviceSamplesIsEnqueuedAndGetsTheTokensOfTheHost() {
+        List<SamplingParams> sampled = List.of(
+                SAMPLED,
+                SAMPLED.toBuilder().topP(0.9).build(),
+                SAMPLED.toBuilder().topK(20).minP(0.01).build(),
+                SAMPLED.toBuilder().topK(40).topP(0.7).temperature(1.6).build());
+        try (EngineCore core = EngineCore.open(QWEN, options().build())) {
+            for (SamplingParams params : sampled) {
+                int before = core.loop().departures();
+                List<Integer> tokens = tokens(core, prompt(5), params);
+                assertThat(core.loop().departures()).isEqualTo(before + 59);
+                // log-probabilities are the host's
+                assertThat(tokens(core, prompt(5), params.toBuilder().logprobs(0).build())).isEqualTo(tokens);
+                assertThat(core.loop().departures()).isEqualTo(before + 59);
+            }
+            assertThat(tokens(core, prompt(5), SAMPLED.toBuilder().seed(12).build())).isNotEqualTo(tokens(core, prompt(5), SAMPLED));
+        }
+    }
+
+    @Test
+    void whatSamplerStatesMakeOfTheLogitsIsThatOfTheHost() {
+        List<SamplingParams> sampled = List.of(
+                GREEDY.toBuilder().repetitionPenalty(1.4).build(),
+                SAMPLED.toBuilder().frequencyPenalty(0.7).presencePenalty(0.3).topP(0.9).build(),
+                SAMPLED.toBuilder().logitBias(Map.of(7, 4.0, 300, -2.5)).topK(20).build(),
+                SAMPLED.toBuilder().allowedTokenIds(List.of(3, 99, 200, 411)).build(),
+                SAMPLED.toBuilder().badWords(List.of(List.of(7), List.of(7, 300))).logitBias(Map.of(7, 9.0, 300, 9.0)).build(),
+                GREEDY.toBuilder().stopTokenIds(List.of(9)).logitBias(Map.of(9, 50.0)).minTokens(30).build());
+        try (EngineCore core = EngineCore.open(QWEN, options().build())) {
+            for (SamplingParams params : sampled) {
+                // log-probabilities are the host's
+                assertThat(tokens(core, prompt(5), params)).isEqualTo(tokens(core, prompt(5), params.toBuilder().logprobs(0).build()));
+            }
+            assertThat(core.loop().departures()).isZero();
+        }
+    }
+
+    @Test
+    void aPrefixThatEndsWhereSumsAreRoundedIsTheHosts() {
+        try (EngineCore core = EngineCore.open(QWEN, options().build())) {
+            SamplingParams params = SAMPLED.toBuilder().topP(0.9999999).build();
+            assertThat(tokens(core, prompt(5), params)).hasSize(60);
+            assertThat(core.loop().departures()).isZero();
+        }
+    }
+
+    @Test
     void aStopTokenEndsASequenceThoughItsNextStepRuns() {
         try (EngineCore core = EngineCore.open(QWEN, options().build())) {
             List<Integer> all = tokens(core, prompt(5), GREEDY);
@@ -86,6 +136,8 @@ class EnqueuedStepsTest {
                 GREEDY,
                 GREEDY.toBuilder().maxTokens(17).build(),
                 GREEDY.toBuilder().temperature(1).seed(3).maxTokens(12).build(),
+                GREEDY.toBuilder().temperature(0.8).topP(0.95).seed(4).maxTokens(30).build(),
+                GREEDY.toBuilder().temperature(1).frequencyPenalty(0.5).seed(5).maxTokens(15).build(),
                 GREEDY.toBuilder().logprobs(2).maxTokens(9).build(),
                 GREEDY.toBuilder().maxTokens(1).build());
         try (EngineCore core = EngineCore.open(QWEN, options().build())) {

@@ -1,8 +1,19 @@
-#include "runtime/sampler.h"
+// Random numbers by counter: the same on every processor and device.
+#pragma once
+
+#include <cstdint>
+
+#include "cpu/tier.h"
 
 namespace intarsia {
 
-Philox philox4x32_10(const uint32_t counter[4], const uint32_t key[2]) {
+// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011): four words for a counter and a
+// key.
+struct Philox {
+    uint32_t word[4];
+};
+
+INTARSIA_INLINE Philox philox4x32_10(const uint32_t counter[4], const uint32_t key[2]) {
     uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
     uint32_t k0 = key[0], k1 = key[1];
     for (int round = 0; round < 10; ++round) {
@@ -18,7 +29,8 @@ Philox philox4x32_10(const uint32_t counter[4], const uint32_t key[2]) {
     return {{c0, c1, c2, c3}};
 }
 
-double uniform(uint64_t seed, uint64_t position) {
+// In [0, 1), 53 bits: the draw of a seed at a position.
+INTARSIA_INLINE double uniform(uint64_t seed, uint64_t position) {
     const uint32_t counter[4] = {static_cast<uint32_t>(position), static_cast<uint32_t>(position >> 32), 0, 0};
     const uint32_t key[2] = {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)};
     const Philox draw = philox4x32_10(counter, key);
