@@ -3,6 +3,7 @@
 
 #include <cuda.h>
 
+#include "cuda/heads.h"
 #include "cuda/hopper.h"
 #include "cuda/kernels.h"
 #include "cuda/linear.h"
@@ -57,10 +58,7 @@ __device__ inline const cpu::HeadsArgs &heads_of(const cpu::QkvArgs &args, uint3
 __device__ inline __nv_bfloat16 *place_of_head(const cpu::QkvArgs &args, uint32_t part, uint32_t row, uint32_t head, int32_t slot) {
     if (part < 2 && heads_of(args, part).out != nullptr)
         return static_cast<__nv_bfloat16 *>(heads_of(args, part).out) + (uint64_t{row} * heads_of(args, part).heads + head) * kWgmmaHead;
-    if (slot < 0) return nullptr;
-    const uint32_t place = static_cast<uint32_t>(slot);
-    const uint64_t at = (uint64_t{place / cpu::kBlock} * args.cache.kv_heads + head) * cpu::kBlock + place % cpu::kBlock;
-    return static_cast<__nv_bfloat16 *>(part == 2 ? args.cache.values : args.cache.keys) + at * kWgmmaHead;
+    return static_cast<__nv_bfloat16 *>(in_cache(part == 2 ? args.cache.values : args.cache.keys, args.cache, slot, head));
 }
 
 #endif
