@@ -71,6 +71,45 @@ TEST(Executables, BakeTheSizeOfAFrozenPieceIn) {
     EXPECT_EQ(5u, std::get<cpu::SelectRowsArgs>(Executable(partition, 3, 5, 5, true).instructions()[0].args).n);
 }
 
+// A device may do a linear and the calls after it as one: these must be all that read its outs, and must not write over what it reads.
+TEST(Executables, KeepWhatALinearReadsForTheCallAfterIt) {
+    constexpr uint64_t kHi = 64;
+    for (const auto &split : {std::vector<OpKind>{OpKind::ATTENTION}, std::vector<OpKind>{}}) {
+        const auto partition = cut(build({.layers = 3, .storage = Storage::BF16, .head_norm = true}), split);
+        uint32_t sums = 0, heads = 0;
+        for (uint32_t id = 0; id < partition->classes().size(); id++) {
+            const Executable executable(partition, id, 1, kHi, true);
+            const auto &instructions = executable.instructions();
+            const auto place = [&](uint32_t i, size_t at, uint64_t row_bytes) { // in the arena, first and last byte
+                for (const Patch &patch : instructions[i].patches)
+                    if (patch.at == at && patch.kind == Patch::Kind::ARENA) return std::pair(patch.index, patch.index + kHi * row_bytes - 1);
+                return std::pair(UINT64_MAX, UINT64_MAX);
+            };
+            for (uint32_t i = 0; i + 1 < instructions.size(); i++) {
+                SCOPED_TRACE(instructions[i].text);
+                const auto *linear = std::get_if<cpu::LinearArgs>(&instructions[i].args);
+                if (linear == nullptr) continue;
+                const auto x = place(i, offsetof(cpu::LinearArgs, x), linear->parts[0].weight.k * 2);
+                const auto residual = place(i, offsetof(cpu::LinearArgs, residual), linear->parts[0].weight.n * 4);
+                const auto apart = [&](std::pair<uint64_t, uint64_t> out) {
+                    for (const auto &in : {x, residual})
+                        EXPECT_TRUE(in.first == UINT64_MAX || out.first == UINT64_MAX || out.second < in.first || in.second < out.first);
+                };
+                if (const auto *norm = std::get_if<cpu::NormArgs>(&instructions[i + 1].args)) {
+                    apart(place(i + 1, offsetof(cpu::NormArgs, out), norm->width * 2));
+                    sums++;
+                } else if (const auto *qkv = std::get_if<cpu::QkvArgs>(&instructions[i + 1].args)) {
+                    EXPECT_TRUE(qkv->passing);
+                    apart(place(i + 1, offsetof(cpu::QkvArgs, q) + offsetof(cpu::HeadsArgs, out), qkv->q.heads * qkv->q.head_dim * 2));
+                    heads++;
+                }
+            }
+        }
+        EXPECT_GT(sums, 1u);
+        EXPECT_GT(heads, 1u);
+    }
+}
+
 // --------------------------------------------------------------------------------------------------------------- calls
 
 TEST(Calls, OfTheFirstPiece) {

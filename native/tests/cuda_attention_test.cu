@@ -337,7 +337,12 @@ TEST_F(CudaAttention, SlidingWindows) {
             for (const uint32_t window : {1u, 16u, 17u, 63u, 64u, 65u, 100u, 300u, 0xFFFFFFFFu}) {
                 const Shape shape = {4, 2, dim, window, storage};
                 World world(shape, {400, 90}, ++seed);
-                expect_near(world, shape, {{0, 400, 170}, {1, 90, 1}}, 1, "many tokens", 3);
+                const int processors = context.multiprocessors;
+                for (const int some : {processors, 3}) { // so few that tiles are large
+                    context.multiprocessors = some;
+                    expect_near(world, shape, {{0, 400, 170}, {1, 90, 1}}, 1, "many tokens", 3);
+                }
+                context.multiprocessors = processors;
                 expect_near(world, shape, {{0, 400, 30}, {1, 90, 2}}, 1, "few tokens", 3);
                 expect_near(world, shape, {{0, 400, 1}}, 0, "one token");
             }
@@ -445,7 +450,9 @@ TEST_F(CudaAttention, NanStaysWhereItIsSeen) {
     const uint32_t length = 140;
     for (const Shape &base : {Shape{4, 2, 128, 0, Storage::BF16}, Shape{4, 2, 64, 0, Storage::BF16}, Shape{4, 2, 32, 0, Storage::F32}}) {
         for (const uint32_t window : {0u, 20u}) {
-            for (const uint32_t size : {length, 30u}) {
+            for (const auto &[size, processors] : {std::pair{length, context.multiprocessors}, {length, 3}, {30u, context.multiprocessors}}) {
+                cuda::Context other = context;
+                other.multiprocessors = processors; // with few, tiles are large
                 for (const uint32_t position : {0u, 36u, 63u, 64u, 101u}) {
                     for (const float value : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
                         Shape shape = base;
@@ -456,7 +463,7 @@ TEST_F(CudaAttention, NanStaysWhereItIsSeen) {
                         Floats got;
                         for (uint32_t at = 0; at < length; at += size) {
                             const uint32_t end = std::min(at + size, length);
-                            const Floats rows = poisoned.step(context, {{0, end, end - at}}, 0);
+                            const Floats rows = poisoned.step(other, {{0, end, end - at}}, 0);
                             got.insert(got.end(), rows.begin(), rows.end());
                         }
                         for (size_t i = 0; i < want.size(); ++i) {

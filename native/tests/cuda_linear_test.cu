@@ -410,18 +410,19 @@ TEST(CudaLinear, GroupsOfWarpsComputeTheSame) {
             continue;
         }
         const auto want = alone(context, op, what.most_rows);
-        std::vector<WgmmaShape> shapes = {{128, 0}, {256, 0}};
-        for (const uint32_t width : {16u, 32u, 64u, 128u})
-            for (const uint32_t shares : {1u, 2u, 4u, 8u})
-                if (shares <= (what.k + 63) / 64) shapes.push_back({width, shares});
+        std::vector<WgmmaShape> shapes = {{128, 128, 0}, {192, 128, 0}, {256, 128, 0}};
+        for (const uint32_t outputs : {64u, 128u})
+            for (const uint32_t rows : {16u, 32u, 64u, 128u})
+                for (const uint32_t shares : {1u, 2u, 4u, 8u})
+                    if (shares <= (what.k + 63) / 64) shapes.push_back({outputs, rows, shares});
         double worst = 0;
         for (const WgmmaShape shape : shapes)
             for (const uint32_t n : {1u, 16u, 65u, 200u, 513u}) {
-                if (n > what.most_rows || (shape.shares != 0 && n > 4 * shape.width)) continue;
+                if (n > what.most_rows || (shape.shares != 0 && n > 4 * shape.rows)) continue;
                 op.poison();
                 launch_wgmma(context, op.args(0, n), shape);
                 const auto got = op.read();
-                SCOPED_TRACE("shape " + std::to_string(shape.width) + "/" + std::to_string(shape.shares) + ", " + std::to_string(n) + " rows");
+                SCOPED_TRACE("shape " + std::to_string(shape.outputs) + " x " + std::to_string(shape.rows) + "/" + std::to_string(shape.shares) + ", " + std::to_string(n) + " rows");
                 EXPECT_TRUE(untouched(op, got, n));
                 for (size_t p = 0; p < op.outs(); p++) {
                     EXPECT_LT(op.error(got[p], n - 1, p), op.bound());

@@ -106,7 +106,8 @@ public:
     }
 
     Lowered finish() {
-        const uint64_t bytes = plan_arena(buffers_);
+        std::vector<Buffer> places = kept_for_one_more();
+        const uint64_t bytes = plan_arena(places);
         if (bytes == UINT64_MAX) {
             fail(INTARSIA_INVALID_ARGUMENT, "compile: the arena for %u %s would be over %llu bytes", hi_,
                  made_.dim == Dim::TOKENS ? "tokens" : "rows", static_cast<unsigned long long>(kMaxArena));
@@ -125,7 +126,7 @@ public:
                     if (qkv != nullptr && input && buffers_[patch.index].first + 1 == i && buffers_[patch.index].last == i) {
                         qkv->passing = ++passing == std::size(kQkvInputs);
                     }
-                    patch.index = buffers_[patch.index].offset;
+                    patch.index = places[patch.index].offset;
                 }
             }
         }
@@ -138,6 +139,23 @@ private:
         Kind kind;
         uint32_t index;
     };
+
+    // The buffers, of which those that a linear reads stay until the next call is done: a device may do the two as one.
+    std::vector<Buffer> kept_for_one_more() const {
+        std::vector<Buffer> kept = buffers_;
+        for (uint32_t i = 0; i + 1 < instructions_.size(); i++) {
+            if (!std::holds_alternative<cpu::LinearArgs>(instructions_[i].args)) {
+                continue;
+            }
+            for (const Patch &patch : instructions_[i].patches) {
+                const bool input = patch.at == offsetof(cpu::LinearArgs, x) || patch.at == offsetof(cpu::LinearArgs, residual);
+                if (patch.kind == Kind::ARENA && input) {
+                    kept[patch.index].last = std::max(kept[patch.index].last, i + 1);
+                }
+            }
+        }
+        return kept;
+    }
 
     uint32_t new_buffer(uint32_t width, Storage storage, uint32_t copies = 1) {
         const auto now = static_cast<uint32_t>(instructions_.size());

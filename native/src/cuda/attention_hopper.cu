@@ -1,19 +1,21 @@
 // Attention of many query rows on Hopper: the same sums as attention_prefill.cu, with products of whole warpgroups.
 //
 // A thread block takes tiles of 128 rows. One warpgroup copies key blocks to a ring in shared memory, those of the next tile too; two take 64 rows each, and take
-// turns at the tensor cores: one computes probabilities and merges outputs while the other's products are under way. Queries, probabilities and both outputs (of the key block, and so far) stay in registers, where a
+// turns at the tensor cores: one computes probabilities and merges outputs while the other's products are under way. Where there are too few tiles for every
+// multiprocessor, they are of 64 rows, and one warpgroup computes. Queries, probabilities and both outputs (of the key block, and so far) stay in registers, where a
 // thread has the rows and columns that it has in tiles of mma.m16n8k16.
 #include "cuda/attention_hopper.h"
 #include "cuda/attention_rows.h"
 #include "cuda/attention_tile.h"
+#include "cuda/hopper.h"
 
 namespace intarsia::cuda {
 namespace {
 
 constexpr int kDim = 128;
-constexpr uint32_t kConsumers = 2; // warpgroups
-constexpr uint32_t kGroup = 128;   // threads of a warpgroup
-constexpr uint32_t kThreads = (1 + kConsumers) * kGroup;
+constexpr uint32_t kGroup = 128; // threads of a warpgroup
+constexpr uint32_t kRowsOfGroup = 64;
+template <uint32_t Consumers> constexpr uint32_t kThreads = (1 + Consumers) * kGroup; // Consumers: warpgroups that compute
 constexpr uint32_t kStages = 4;
 constexpr uint32_t kHalf = kKeys * 128; // bytes: elements 0..63, or 64..127, of the keys of a key block
 constexpr uint32_t kStage = 4 * kHalf;  // keys, then values
@@ -32,8 +34,6 @@ struct Shared {
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
-constexpr uint32_t kRowsOfGroup = 64;
-constexpr uint32_t kRows = kConsumers * kRowsOfGroup; // of a tile
 constexpr uint32_t kCopying = 40, kComputing = 232;   // registers of a thread
 
 // Where the next stage of the ring is; the same steps for who fills it and who uses it.
@@ -56,8 +56,8 @@ __device__ void turn_give(uint32_t group) { asm volatile("bar.arrive %0, %1;" ::
 
 __device__ int32_t first_block(const PrefillTile &tile) { return tile.lo - tile.lo % kKeys; }
 
-// Finds tiles, by one warp.
-class Search {
+// Finds tiles of Consumers x 64 rows, by one warp.
+template <uint32_t Consumers> class Search {
 public:
     __device__ Search(const AttentionShape &shape, uint32_t sequences, uint32_t *counters) : shape_(shape), sequences_(sequences), counters_(counters) {}
 
@@ -79,14 +79,15 @@ private:
     const AttentionShape &shape_;
     uint32_t sequences_;
     uint32_t *counters_;
-    PrefillFinder<kRows> finder_;
+    PrefillFinder<Consumers * kRowsOfGroup> finder_;
     uint32_t ticket_ = blockIdx.x; // the first reads no counter
     bool started_ = false;
 };
 
 // All key blocks of a tile, by the first warpgroup: zeros for what no row sees. Once they are on their way its first warp looks for the next
 // tile, and not before: who gets it is to be who needs it.
-__device__ void copy_tile(const AttentionShape &shape, const PrefillTile tile, uint32_t ring, Shared &shared, Turn &turn, Search &search) {
+template <uint32_t Consumers>
+__device__ void copy_tile(const AttentionShape &shape, const PrefillTile tile, uint32_t ring, Shared &shared, Turn &turn, Search<Consumers> &search) {
     constexpr int kChunks = kDim / 8;
     constexpr int kTogether = static_cast<int>(kGroup) / kChunks; // rows
     static_assert(kTogether == 8);
@@ -271,6 +272,7 @@ __device__ __noinline__ void attend_carefully(const AttentionShape &shape, Prefi
 }
 
 // A warpgroup's rows of a tile. Both warpgroups go through all its key blocks, so that they have as many turns.
+template <uint32_t Consumers>
 __device__ __forceinline__ void attend(const AttentionShape &shape, const PrefillTile tile, uint32_t group, uint32_t ring, Shared &shared, Turn &turn) {
     const uint32_t lane = threadIdx.x % 32;
     const uint32_t group_row = tile.row + group * kRowsOfGroup; // the first of the warpgroup
@@ -325,7 +327,9 @@ __device__ __forceinline__ void attend(const AttentionShape &shape, const Prefil
             stage_full();
         }
         fence_products();
-        turn_wait(group);
+        if constexpr (Consumers == 2) {
+            turn_wait(group);
+        }
         const uint64_t operand = right_operand(values, kHalf);
         float block[kDim / 8][4];
         products_begin();
@@ -335,7 +339,9 @@ __device__ __forceinline__ void attend(const AttentionShape &shape, const Prefil
         }
         products_commit();
         begin_scores(s, q, ring + turn.stage * kStage); // after the last, nobody's: a branch would make the compiler wait for each product
-        turn_give(1 - group);
+        if constexpr (Consumers == 2) {
+            turn_give(1 - group);
+        }
         complete_sum<0>(p);
         complete_sum<1>(p);
         float old_factor[2], new_factor[2];
@@ -388,7 +394,8 @@ __device__ __forceinline__ void attend(const AttentionShape &shape, const Prefil
 
 #endif
 
-__global__ void __launch_bounds__(kThreads, 1)
+template <uint32_t Consumers>
+__global__ void __launch_bounds__(kThreads<Consumers>, 1)
     attention_hopper([[maybe_unused]] const __grid_constant__ AttentionShape shape, [[maybe_unused]] uint32_t *counters) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     extern __shared__ __align__(1024) char memory[];
@@ -399,18 +406,20 @@ __global__ void __launch_bounds__(kThreads, 1)
     if (threadIdx.x == 0) {
         for (uint32_t stage = 0; stage < kStages; ++stage) {
             barrier_make(shared_address(&shared.full[stage]), kGroup);
-            barrier_make(shared_address(&shared.empty[stage]), kConsumers * kGroup / 32);
+            barrier_make(shared_address(&shared.empty[stage]), Consumers * kGroup / 32);
         }
         barrier_make(ready, 1);
-        barrier_make(taken, kConsumers * kGroup);
+        barrier_make(taken, Consumers * kGroup);
         asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
     }
     __syncthreads();
     Turn turn;
     uint32_t phase = 0; // of the tile
     if (threadIdx.x < kGroup) {
-        fewer_registers<kCopying>();
-        Search search(shape, sequences, counters);
+        if constexpr (Consumers == 2) {
+            fewer_registers<kCopying>();
+        }
+        Search<Consumers> search(shape, sequences, counters);
         if (threadIdx.x < 32) {
             search.next(shared);
         }
@@ -438,11 +447,13 @@ __global__ void __launch_bounds__(kThreads, 1)
             hand_back_tickets(counters);
         }
     } else {
-        more_registers<kComputing>();
+        if constexpr (Consumers == 2) {
+            more_registers<kComputing>();
+        }
         const uint32_t group = __shfl_sync(0xFFFFFFFFu, threadIdx.x / kGroup - 1, 0);
         wait_for_earlier();
         let_next_start();
-        if (group == 1) {
+        if (Consumers == 2 && group == 1) {
             turn_give(0);
         }
 #pragma unroll 1
@@ -454,7 +465,7 @@ __global__ void __launch_bounds__(kThreads, 1)
             if (!found) {
                 break;
             }
-            attend(shape, tile, group, ring, shared, turn);
+            attend<Consumers>(shape, tile, group, ring, shared, turn);
         }
     }
 #endif
@@ -462,19 +473,18 @@ __global__ void __launch_bounds__(kThreads, 1)
 
 } // namespace
 
-bool can_launch_attention_hopper(const Context &context, const AttentionShape &shape) {
-    int major = 0, minor = 0;
-    check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, context.device), "kind of a device");
-    check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, context.device), "kind of a device");
-    return major == 9 && minor == 0 && shape.cache.head_dim == kDim;
-}
+bool can_launch_attention_hopper(const Context &context, const AttentionShape &shape) { return hopper::is_here(context) && shape.cache.head_dim == kDim; }
 
 void launch_attention_hopper(const Context &context, const AttentionShape &shape) {
-    check(cudaFuncSetAttribute(attention_hopper, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes), "shared memory of attention");
-    const uint64_t tiles = uint64_t{shape.n} * shape.cache.kv_heads; // never more
-    const uint64_t most = static_cast<uint32_t>(context.multiprocessors);
-    launch(context, "attention", attention_hopper, dim3(static_cast<uint32_t>(tiles < most ? tiles : most)), dim3(kThreads), kBytes, shape,
-           context.counters);
+    const auto run = [&]<uint32_t Consumers>() {
+        check(cudaFuncSetAttribute(attention_hopper<Consumers>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes), "shared memory of attention");
+        const uint64_t tiles = uint64_t{shape.n} * shape.cache.kv_heads; // never more
+        const uint64_t most = static_cast<uint32_t>(context.multiprocessors);
+        launch(context, "attention", attention_hopper<Consumers>, dim3(static_cast<uint32_t>(tiles < most ? tiles : most)), dim3(kThreads<Consumers>), kBytes,
+               shape, context.counters);
+    };
+    const uint64_t small = ceil_div(uint64_t{shape.n} * shape.group, kRowsOfGroup) * uint64_t{shape.cache.kv_heads}; // of one sequence
+    small <= static_cast<uint32_t>(context.multiprocessors) ? run.template operator()<1>() : run.template operator()<2>();
 }
 
 } // namespace intarsia::cuda

@@ -9,7 +9,7 @@
 // graph is right for any contents of the step's buffers: the number of sequences, their lengths and block tables are read by the kernel.
 #pragma once
 
-#include "cpu/args.h"
+#include "compile/kernel_args.h"
 #include "cuda/context.h"
 
 namespace intarsia::cuda {
@@ -37,6 +37,11 @@ void launch(const Context &context, const cpu::NormArgs &norm, const cpu::Linear
 // nothing else may read them.
 bool can_launch(const Context &context, const cpu::NormArgs &norm, const cpu::LinearArgs &linear, const cpu::QkvArgs &qkv);
 void launch(const Context &context, const cpu::NormArgs &norm, const cpu::LinearArgs &linear, const cpu::QkvArgs &qkv);
+
+// For many rows, where bits may depend on their number: the next calls as products that do besides what comes between them. A linear that adds, a norm of its
+// result and the linear over that are two kernels; so is or joins them a linear and what makes its heads ready for attention. Answers how many calls were done, 0
+// if no such begin here. `only_ask` launches nothing.
+uint32_t launch_together(const Context &context, const KernelArgs *calls, uint32_t count, bool only_ask = false);
 
 // The index of the first largest of each row of logits [rows, vocabulary], NaN counting as -infinity, to tokens [rows]; 0 where all are -infinity.
 void launch_argmax(const Context &context, const float *logits, uint32_t rows, uint32_t vocabulary, int32_t *tokens);

@@ -56,12 +56,33 @@ void launch_tiles(const Context &context, const cpu::LinearArgs &args, TileShape
 
 // Hopper's products of groups of warps, for nine and more rows; the order of sums is another than above, and another for each shape. bf16 without biases.
 struct WgmmaShape {
-    uint32_t width;  // rows of a tile: 16, 32, 64 or 128; or, where `shares` is 0, outputs of a tile of many rows: 128 or 256
-    uint32_t shares; // of the inputs, each for a block of a cluster: 1, 2, 4 or 8
+    uint32_t outputs; // of a tile: 64 or 128; or, where `shares` is 0, 128, 192 or 256
+    uint32_t rows;    // of a tile: 16, 32, 64 or 128; or, where `shares` is 0, 128
+    uint32_t shares;  // of the inputs, each for a block of a cluster: 1, 2, 4 or 8
 };
+
+// What such a product does besides, so that no kernel of its own has to.
+struct Around {
+    // x is the result of a norm but for the scale of its rows, by which outputs are multiplied: sums of squares of parts of each row, [n, square_parts].
+    const float *squares = nullptr;
+    uint32_t square_parts = 0;
+    float eps = 0;
+    // ADD: the same for the next product: out times the norm's weight, and the sums of squares, [n, tiles of outputs].
+    void *normed = nullptr;
+    const float *norm_weight = nullptr;
+    float *next_squares = nullptr;
+    // STORE: outputs are heads that are made ready for attention and not written as they are.
+    bool attends = false;
+    cpu::QkvArgs heads{};
+};
+constexpr uint32_t kSquareParts = 16; // at most
+constexpr uint32_t kWgmmaHead = 128;  // elements of a head
+
 bool can_wgmma(const Context &context, const cpu::LinearArgs &args);
-WgmmaShape wgmma_shape(const Context &context, const cpu::LinearArgs &args);
-void launch_wgmma(const Context &context, const cpu::LinearArgs &args, WgmmaShape shape);
+// Whether the heads that an op makes can be made ready where they are.
+bool can_attend(const cpu::LinearArgs &args, const cpu::QkvArgs &heads);
+WgmmaShape wgmma_shape(const Context &context, const cpu::LinearArgs &args, const Around &around = {});
+void launch_wgmma(const Context &context, const cpu::LinearArgs &args, WgmmaShape shape, const Around &around = {});
 
 // Any storage and width, without the tensor cores.
 void launch_chain(const Context &context, const cpu::LinearArgs &args);

@@ -10,8 +10,9 @@ namespace intarsia::cuda {
 
 namespace {
 
-// Enqueues call i, together with those after it that the same kernel does; answers how many.
+// Enqueues call i, together with those after it that the same kernels do; answers how many.
 uint32_t enqueue(const Context &context, const KernelArgs *calls, uint32_t i, uint32_t count) {
+    if (const uint32_t together = launch_together(context, calls + i, count - i); together != 0) return together;
     if (const auto *norm = std::get_if<cpu::NormArgs>(&calls[i]); norm != nullptr && norm->passing && i + 1 < count) {
         const auto *linear = std::get_if<cpu::LinearArgs>(&calls[i + 1]);
         if (linear != nullptr && linear->x == norm->out && can_launch(context, *norm, *linear)) {
@@ -65,8 +66,11 @@ void wait(GpuContext &context) {
 }
 
 GpuRecording *record(GpuContext &context, const KernelArgs *calls, uint32_t count, const GpuArgmax *choice) {
-    for (uint32_t i = 0; i < count; i++)
-        if (const auto *linear = std::get_if<cpu::LinearArgs>(&calls[i])) prepare(context, *linear);
+    for (uint32_t i = 0; i < count;) {
+        const uint32_t together = launch_together(context, calls + i, count - i, true);
+        if (const auto *linear = std::get_if<cpu::LinearArgs>(&calls[i]); linear != nullptr && together == 0) prepare(context, *linear);
+        i += together != 0 ? together : 1;
+    }
     auto recording = std::make_unique<GpuRecording>();
     cudaGraph_t graph = nullptr;
     check(cudaStreamBeginCapture(context.stream, cudaStreamCaptureModeRelaxed), "beginning a recording");
