@@ -112,6 +112,13 @@ double median(std::vector<double> values) {
     return values[values.size() / 2];
 }
 
+// Of each thread, as much as any tier needs.
+std::byte *scratch(uint32_t member) {
+    constexpr uint64_t kEach = uint64_t{4} << 20;
+    static const Memory memory(kEach * 64, "scratch");
+    return memory.data() + member * kEach;
+}
+
 // Calls body(share) on every thread.
 template <class F> void together(Team &team, F body) {
     struct Context {
@@ -121,7 +128,7 @@ template <class F> void together(Team &team, F body) {
     team.run(
         [](void *opaque, uint32_t member) {
             Context &c = *static_cast<Context *>(opaque);
-            c.body(Share{member, c.team.threads()});
+            c.body(Share{member, c.team.threads(), scratch(member)});
         },
         &context);
 }
@@ -139,8 +146,10 @@ public:
         for (uint64_t i = 0; i < x_.bytes() / 2; ++i) x[i] = words[i];
     }
 
-    // The four products of a layer: q, k and v; the output of attention; gate and up; down.
-    void layer(const cpu::Kernels &kernels, cpu::Blocking blocking, uint32_t index, uint32_t n, Team &team, Share share) {
+    // The four products of a layer: q, k and v; the output of attention; gate and up; down. Of all or of one.
+    static constexpr const char *kProducts[] = {"q, k, v", "attention output", "gate and up", "down"};
+    static constexpr int kAll = -1;
+    void layer(const cpu::Kernels &kernels, cpu::Blocking blocking, uint32_t index, uint32_t n, Team &team, Share share, int only = kAll) {
         const std::byte *at = pool_.data() + index % layers() * layer_bytes(weights_);
         const auto part = [&](uint32_t outputs, uint32_t k, Memory &out) {
             const cpu::Matrix matrix{at, outputs, k, weights_};
@@ -152,12 +161,16 @@ public:
         args.n = n;
         args.blocking = blocking;
         args.residual = reinterpret_cast<const float *>(z_.data());
+        int product = 0;
         const auto run = [&](uint32_t parts, Epilogue epilogue, Storage out) {
             args.part_count = parts;
             args.epilogue = epilogue;
             args.out_storage = out;
-            kernels.linear(args, share);
-            team.barrier();
+            if (only == kAll || only == product) {
+                kernels.linear(args, share);
+                team.barrier();
+            }
+            ++product;
         };
         args.parts[0] = part(4096, kHidden, y_);
         run(1, Epilogue::STORE, Storage::F32);
@@ -165,9 +178,34 @@ public:
         run(1, Epilogue::ADD, Storage::F32);
         args.parts[0] = part(kWide, kHidden, y_);
         args.parts[1] = part(kWide, kHidden, y_);
-        run(2, Epilogue::SILU_MUL, Storage::BF16);
+        run(2, Epilogue::SILU_MUL, cpu::quantized(weights_) ? Storage::F32 : Storage::BF16);
         args.parts[0] = part(kHidden, kWide, y_);
         run(1, Epilogue::ADD, Storage::F32);
+    }
+    static constexpr double kProductWeights[] = {4096.0 * kHidden, 2048.0 * kHidden, 2.0 * kWide * kHidden, 1.0 * kWide * kHidden};
+
+    // What else a layer has: norms, the heads made ready, and for quantized weights rounding of what attention and the gate make.
+    void norm(const cpu::Kernels &kernels, uint32_t n, Share share) {
+        kernels.norm({values(y_), values(z_), x_.data(), n, kHidden, kHidden, 1e-6f, cpu::input_storage(weights_)}, share);
+    }
+    void round(const cpu::Kernels &kernels, uint32_t n, uint32_t width, Share share) {
+        kernels.round({values(y_), x_.data(), n, width, cpu::input_storage(weights_)}, share);
+    }
+    void heads(const cpu::Kernels &kernels, uint32_t n, Share share) {
+        cpu::QkvArgs args{};
+        const float *y = values(y_), *weight = values(z_);
+        const float *table = weight + kHeadDim;
+        const uint64_t of_q = uint64_t{n} * kHeads * kHeadDim, of_k = uint64_t{n} * kKvHeads * kHeadDim;
+        args.q = {y, weight, table, x_.data(), kHeads, kHeadDim, 1e-6f, Storage::BF16};
+        args.k = {y + of_q, weight, table, nullptr, kKvHeads, kHeadDim, 1e-6f, Storage::BF16};
+        args.v = y + of_q + of_k;
+        std::vector<int32_t> slots;
+        for (uint32_t i = 0; i < n; ++i) slots.push_back(static_cast<int32_t>(i));
+        args.slots = slots.data();
+        std::byte *cache = reinterpret_cast<std::byte *>(z_.data()) + (uint64_t{4} << 20);
+        args.cache = {cache, cache + of_k * 2, kKvHeads, kHeadDim, Storage::BF16};
+        args.n = n;
+        kernels.qkv(args, share);
     }
 
     void logits(const cpu::Kernels &kernels, uint32_t n, Share share) {
@@ -213,6 +251,7 @@ public:
     uint32_t next() { return next_++; }
 
 private:
+    static const float *values(const Memory &memory) { return reinterpret_cast<const float *>(memory.data()); }
     static uint32_t tokens(uint32_t sequences, uint32_t length) { return sequences * length; }
     static Memory rows(uint32_t width) { return Memory(uint64_t{width} * kMostRows * 4, "values"); }
     Memory &logits_memory() {
@@ -281,6 +320,26 @@ int main(int count, char **words) {
                                  }});
                 if (n <= cpu::kStreamRows || weights != Storage::BF16) break;
             }
+        }
+        for (const uint32_t n : {8u, 512u}) {
+            const std::string rows = ", " + std::to_string(n) + " rows";
+            const auto together_on = [&](const char *what, double bytes, auto body) {
+                cases.push_back({name + " " + what + rows, bytes * n, 1, [=](Team &team) {
+                                     together(team, [&](Share share) { body(team, share); });
+                                 }});
+            };
+            for (int i = 0; i < 4; ++i) {
+                const double weights_of = Bench::kProductWeights[i];
+                cases.push_back({name + " " + Bench::kProducts[i] + rows, weights_of / double(kLayerWeights) * double(layer_bytes(weights)),
+                                 2.0 * weights_of * n, [=, &kernels, &bench](Team &team) {
+                                     const uint32_t index = bench.next();
+                                     together(team, [&](Share share) { bench.layer(kernels, {}, index, n, team, share, i); });
+                                 }});
+            }
+            together_on("norm", kHidden * 4, [=, &kernels, &bench](Team &, Share share) { bench.norm(kernels, n, share); });
+            together_on("heads", 4096 * 4, [=, &kernels, &bench](Team &, Share share) { bench.heads(kernels, n, share); });
+            together_on("round 2048", 2048 * 4, [=, &kernels, &bench](Team &, Share share) { bench.round(kernels, n, 2048, share); });
+            together_on("round 3072", kWide * 4, [=, &kernels, &bench](Team &, Share share) { bench.round(kernels, n, kWide, share); });
         }
         for (const uint32_t n : {1u, 8u}) {
             cases.push_back({name + " logits, " + std::to_string(n) + " rows", double(cpu::matrix_bytes(kVocabulary, kHidden, weights)),

@@ -18,6 +18,7 @@
 #include "cpu/args.h"
 #include "cpu/vec_scalar.h"
 #include "runtime/device.h"
+#include "runtime/memory.h"
 
 #include "cpu/math.h"
 
@@ -85,11 +86,17 @@ private:
     INSTANTIATE_TEST_SUITE_P(Tier, suite, testing::Values(INTARSIA_TIERS),                                             \
                              [](const auto &info) { return std::string(info.param); })
 
+// Memory of a thread, as much as any tier needs; what the last call left is there.
+inline std::byte *scratch() {
+    static Memory memory(uint64_t{4} << 20, "scratch");
+    return memory.data();
+}
+
 // All shares of a kernel call, the last one first.
 template <class Args> void run(void (*kernel)(const Args &, cpu::Share), const Args &args, uint32_t shares = 1) {
     const Flushed flushed;
     for (uint32_t i = shares; i > 0; --i) {
-        kernel(args, {i - 1, shares});
+        kernel(args, {i - 1, shares, scratch()});
     }
 }
 

@@ -4,6 +4,7 @@
 // no reduction crosses them, so that the thread count never changes a bit. Matrices are row-major [n, width], rows stride(width, storage) elements apart.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace intarsia::cpu {
@@ -17,10 +18,11 @@ constexpr bool quantized(Storage storage) { return storage == Storage::INT8 || s
 // How the inputs of a linear op are stored whose matrix is stored so.
 constexpr Storage input_storage(Storage matrix) { return quantized(matrix) ? Storage::INT8 : matrix; }
 
-// One thread's part of a kernel call: it does part `index` of `count`.
+// One thread's part of a kernel call: it does part `index` of `count`, with memory of its own, Kernels::scratch bytes.
 struct Share {
     uint32_t index;
     uint32_t count;
+    std::byte *scratch = nullptr;
 };
 
 // A packed matrix [n outputs, k inputs]: tiles of 16 outputs, outputs past n are zero.
@@ -273,6 +275,8 @@ struct Kernels {
     double (*sum_of_exponentials)(const float *x, uint32_t count, double max);
     float (*largest)(const float *x, uint32_t count); // -infinity of nothing
     uint32_t (*find_first)(const float *x, uint32_t count, float value); // the index, or count
+
+    uint64_t scratch = 0; // bytes that every thread needs, see Share
 };
 
 extern const Kernels kScalarKernels;

@@ -2,6 +2,7 @@
 // cache.
 #pragma once
 
+#include "cpu/interleave.h"
 #include "cpu/math.h"
 #include "cpu/norm.h"
 
@@ -77,7 +78,37 @@ template <class V, class Put> INTARSIA_INLINE void head(const HeadsArgs &args, c
     }
 }
 
-// Units of work are the heads of q, k and v of all rows.
+// The 16 positions of a cache block at once: its tiles are made of rows and written whole, where single positions would be scattered over them.
+struct CacheBlock {
+    static constexpr uint32_t kMostDim = 256;
+
+    alignas(64) uint16_t rows[kBlock][kMostDim]; // bf16; halves of them are whole vectors
+
+    static bool takes(const KvLayer &cache) {
+        return cache.storage == Storage::BF16 && cache.head_dim % 32 == 0 && cache.head_dim <= kMostDim;
+    }
+
+    // Rows of keys become a tile of 16 positions x head_dim.
+    INTARSIA_INLINE void put_keys(const KvLayer &cache, uint64_t block, uint32_t head) const {
+        uint8_t *tile = static_cast<uint8_t *>(cache.keys) + (block * cache.kv_heads + head) * cache.key_bytes();
+        interleave<as_is>(reinterpret_cast<const unsigned char *>(rows), sizeof rows[0], cache.head_dim / 2, reinterpret_cast<uint32_t *>(tile));
+    }
+
+    // Rows of values become tiles of 16 elements x 16 positions.
+    INTARSIA_INLINE void put_values(const KvLayer &cache, uint64_t block, uint32_t head) const {
+        auto *to = reinterpret_cast<uint16_t *>(static_cast<uint8_t *>(cache.values) + (block * cache.kv_heads + head) * cache.value_bytes());
+        for (uint32_t at = 0; at < cache.head_dim; at += 16) {
+            for (uint32_t position = 0; position < kBlock; position += 2, to += 32) {
+                for (uint32_t i = 0; i < 16; ++i) {
+                    to[i * 2] = rows[position][at + i];
+                    to[i * 2 + 1] = rows[position + 1][at + i];
+                }
+            }
+        }
+    }
+};
+
+// Units of work are the heads of q, k and v of all rows, or of 16 rows that fill a block of the cache.
 template <class V> void qkv(const QkvArgs &args, Share share) {
     const uint32_t q_heads = args.q.x ? args.q.heads : 0;
     const uint32_t k_heads = args.k.x ? args.k.heads : 0;
@@ -132,9 +163,60 @@ template <class V> void qkv(const QkvArgs &args, Share share) {
         }
         return;
     }
-    const Range units = part(uint64_t{args.n} * heads, share);
-    for (uint64_t i = units.begin; i < units.end; ++i) {
-        unit(static_cast<uint32_t>(i / heads), static_cast<uint32_t>(i % heads));
+    // Whether the rows from this one on are the positions of one block, in turn.
+    const auto fills_block = [&](uint32_t row) {
+        if (!args.slots || !k_heads || args.k.out || !v_heads || args.n - row < kBlock || args.slots[row] < 0 || args.slots[row] % kBlock != 0) {
+            return false;
+        }
+        for (uint32_t i = 1; i < kBlock; ++i) {
+            if (args.slots[row + i] != args.slots[row] + static_cast<int32_t>(i)) {
+                return false;
+            }
+        }
+        return true;
+    };
+    const auto whole = [&](uint32_t row, uint32_t h) {
+        if (h < q_heads) {
+            for (uint32_t i = 0; i < kBlock; ++i) {
+                unit(row + i, h);
+            }
+            return;
+        }
+        h -= q_heads;
+        const uint64_t block = static_cast<uint32_t>(args.slots[row]) / kBlock;
+        const uint32_t dim = args.cache.head_dim;
+        CacheBlock tile;
+        for (uint32_t i = 0; i < kBlock; ++i) {
+            if (h < k_heads) {
+                head<V>(args.k, args.k.x + uint64_t{row + i} * k_out.width + h * dim, row + i,
+                        [&](uint32_t at, V value, uint32_t) { value.store_bf16(tile.rows[i] + at); });
+            } else {
+                const float *x = args.v + (uint64_t{row + i} * v_heads + (h - k_heads)) * dim;
+                for (uint32_t at = 0; at < dim; at += 16) {
+                    V::load(x + at).store_bf16(tile.rows[i] + at);
+                }
+            }
+        }
+        if (h < k_heads) {
+            tile.put_keys(args.cache, block, h);
+        } else {
+            tile.put_values(args.cache, block, h - k_heads);
+        }
+    };
+    const bool blocks = args.n >= kBlock && CacheBlock::takes(args.cache);
+    const Range own = part(uint64_t{args.n} * heads, share); // of heads of single rows; a unit is whose its first is
+    uint32_t rows;
+    for (uint32_t row = 0; row < args.n && uint64_t{row} * heads < own.end; row += rows) {
+        rows = blocks && fills_block(row) ? kBlock : 1;
+        if (uint64_t{row + rows} * heads <= own.begin) {
+            continue;
+        }
+        for (uint32_t h = 0; h < heads; ++h) {
+            const uint64_t first = uint64_t{row} * heads + uint64_t{h} * rows;
+            if (first >= own.begin && first < own.end) {
+                rows == kBlock ? whole(row, h) : unit(row, h);
+            }
+        }
     }
 }
 

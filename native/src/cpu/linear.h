@@ -1,15 +1,15 @@
 // Linear layers: x W' by register blocks, with bias and the epilogues.
 //
 // Loops, from the outside: a group of tiles (its weights stay in the caches), a block of rows, a section of inputs,
-// register blocks, of vectors or of tile registers. Few rows stream the weights once; many rows read each weight from memory once and then from the
-// caches.
+// register blocks. Few rows stream the weights once; many rows read each weight from memory once and then from the caches. Where there are tile
+// registers, they have loops of their own (linear_tiles.h).
 #pragma once
 
 #include "cpu/dot.h"
 #include "cpu/linear_quantized.h"
+#include "cpu/linear_tiles.h"
 #include "cpu/math.h"
 #include "cpu/outputs.h"
-#include "cpu/tile_registers.h"
 
 namespace intarsia::cpu {
 namespace {
@@ -17,21 +17,24 @@ namespace {
 template <class V, Storage S, class M = NoTiles> class Linear {
 public:
     static void run(const LinearArgs &args, Share share) {
+        if constexpr (M::kThere) {
+            if (TiledLinear<V, S, M>::takes(args, share.count)) {
+                return TiledLinear<V, S, M>::run(args, share);
+            }
+        }
         const Linear linear(args);
         const uint32_t row_shares = linear.row_shares(share.count);
         const Range rows = part(args.n, {share.index % row_shares, row_shares});
         const Range units = part(linear.units_, {share.index / row_shares, share.count / row_shares});
-        const bool tiled = M::kThere && rows.end - rows.begin >= tiled_rows(S);
-        const uint32_t step = (tiled ? tiled_group(tile_bytes(linear.k_, S)) : kStreamGroup) / linear.tiles_per_unit_;
+        const uint32_t step = kGroup / linear.tiles_per_unit_;
         for (uint64_t unit = units.begin; unit < units.end; unit += step) {
             linear.group(static_cast<uint32_t>(unit), least(step, static_cast<uint32_t>(units.end - unit)), rows);
         }
     }
 
 private:
-    static constexpr uint32_t kStreamGroup = 8; // tiles of outputs
-    static constexpr uint32_t kGroup = M::kThere ? kTiledGroup : kStreamGroup; // at most
-    static constexpr uint32_t kRows = M::kThere ? kTiledBlock : kBlockingRows; // of a block at most
+    static constexpr uint32_t kGroup = 8; // tiles of outputs
+    static constexpr uint32_t kRows = kBlockingRows; // of a block at most
     static constexpr uint32_t kTurn = 64;    // inputs
     static constexpr uint32_t kAhead = 8192; // bytes of a tile
     static constexpr uint32_t kPadding = 16; // floats
@@ -60,34 +63,29 @@ private:
 
     void group(uint32_t first, uint32_t units, Range rows) const {
         const uint32_t count = units * tiles_per_unit_;
-        Tile group[kGroup];
+        typename Outputs<V>::Place places[kGroup];
         const uint8_t *weights[kGroup];
         const uint8_t *next[kGroup]; // the weights after these
         for (uint32_t i = 0; i < count; ++i) {
             const uint32_t unit = first + i / tiles_per_unit_;
-            group[i] = outputs_.tile(unit, i % tiles_per_unit_);
-            weights[i] = data(group[i]);
+            places[i] = outputs_.place(unit);
+            weights[i] = data(outputs_.tile(unit, i % tiles_per_unit_));
             next[i] = unit + units < units_ ? data(outputs_.tile(unit + units, i % tiles_per_unit_)) : weights[i];
         }
-        const bool tiled = M::kThere && rows.end - rows.begin >= tiled_rows(S);
-        const bool streams = !tiled && rows.end - rows.begin <= kStreamRows;
-        const uint32_t most = tiled ? kTiledBlock : streams ? kStreamRows : args_.blocking.rows;
+        const bool streams = rows.end - rows.begin <= kStreamRows;
+        const uint32_t most = streams ? kStreamRows : args_.blocking.rows;
         for (uint64_t begin = rows.begin; begin < rows.end; begin += most) {
             const uint32_t row = static_cast<uint32_t>(begin);
             const uint32_t block = least(most, static_cast<uint32_t>(rows.end - begin));
             alignas(64) float sums[kGroup][kRows][16];
-            if (tiled) {
-                if constexpr (M::kThere) {
-                    by_tiles(group, weights, count, row, block, begin == rows.begin, sums);
-                }
-            } else if (streams) {
+            if (streams) {
                 stream(weights, next, count, row, block, sums);
             } else {
                 dots(weights, count, row, block, sums);
             }
             for (uint32_t r = 0; r < block; ++r) { // a row's outputs lie together
                 for (uint32_t i = 0; i < count; i += tiles_per_unit_) {
-                    outputs_.put(group + i, row + r, V::load(sums[i][r]), V::load(sums[i + tiles_per_unit_ - 1][r]));
+                    places[i].put(row + r, V::load(sums[i][r]), V::load(sums[i + tiles_per_unit_ - 1][r]));
                 }
             }
         }
@@ -142,71 +140,6 @@ private:
                 });
             });
         }
-    }
-
-    // By tile registers: two tiles at once, in blocks of 32 inputs. What is left of the inputs after the last whole block
-    // is a section of its own, with narrower registers.
-    void by_tiles(const Tile *group, const uint8_t *const *weights, uint32_t count, uint32_t row, uint32_t rows, bool first,
-                  float (*sums)[kRows][16]) const {
-        Panel<> panel;
-        const uint32_t bytes = stride(k_, S) * 2;
-        const uint8_t *x = static_cast<const uint8_t *>(args_.x) + uint64_t{row} * bytes;
-        for (uint32_t begin = 0; begin < bytes;) {
-            const uint32_t left = bytes - begin;
-            const uint32_t length = left >= 64 ? least(left / 64 * 64, kSectionBytes) : left;
-            const uint32_t wide = least(length, 64);
-            panel.fill(x + begin, bytes, rows, length);
-            configure<M>(wide);
-            for (uint32_t t = 0; t < count; t += 2) {
-                const uint8_t *from[2];
-                for (uint32_t i = 0; i < 2; ++i) {
-                    from[i] = weights[least(t + i, count - 1)] + tile_bytes(begin / 2, S);
-                }
-                const Destination out = begin + length == bytes ? outputs_.destination(group[t], row, rows) : Destination();
-                unroll<2>([&](auto r) {
-                    unroll<2>([&](auto w) {
-                        if ((rows > 16) == (r.value == 1) && (t + 1 < count) == (w.value == 1)) {
-                            multiply<r.value + 1, w.value + 1>(panel, from, length / wide, begin == 0, first, out, sums[t]);
-                        }
-                    });
-                });
-            }
-            begin += length;
-        }
-        M::release();
-    }
-
-    // Adds blocks of inputs to the sums of R x 16 rows and T tiles; the first start them.
-    template <int R, int T>
-    INTARSIA_BLOCK static void multiply(const Panel<> &x, const uint8_t *const *weights, uint32_t blocks, bool starts,
-                                        bool first, Destination out, float (*sums)[16]) {
-        unroll<R>([&](auto r) {
-            unroll<T>([&](auto t) {
-                if (starts) {
-                    M::template zero<r.value * 2 + t.value>();
-                } else {
-                    M::template load<r.value * 2 + t.value>(sums[t.value * kRows + r.value * 16], 64);
-                }
-            });
-        });
-        for (uint64_t block = 0; block < blocks; ++block) {
-            out.fetch(block);
-            if (first) {
-                unroll<T>([&](auto t) { fetch_weights(weights[t.value] + block * 1024); });
-            }
-            unroll<R>([&](auto r) { M::template load<4 + r.value>(x.bytes[block][r.value * 16], 64); });
-            unroll<T>([&](auto t) {
-                M::template load<6 + t.value>(weights[t.value] + block * 1024, 64);
-                unroll<R>([&](auto r) {
-                    M::template dot_bf16<r.value * 2 + t.value, 4 + r.value, 6 + t.value>();
-                });
-            });
-        }
-        unroll<R>([&](auto r) {
-            unroll<T>([&](auto t) {
-                M::template store<r.value * 2 + t.value>(sums[t.value * kRows + r.value * 16], 64);
-            });
-        });
     }
 
     // Rows of the section's inputs as f32. The rows of a block are apart by no power of two, for then they would all

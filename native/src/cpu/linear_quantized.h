@@ -4,8 +4,11 @@
 // Loops, from the outside: a group of tiles, whose weights come from memory once and stay in the caches; blocks of rows; inputs.
 #pragma once
 
+#include <type_traits>
+
 #include "cpu/dot.h"
-#include "cpu/linear_quantized_tiles.h"
+#include "cpu/linear_int4_tiles.h"
+#include "cpu/linear_tiles.h"
 #include "cpu/outputs.h"
 #include "cpu/quantized_rows.h"
 
@@ -112,36 +115,23 @@ template <class V, int R, int T> struct QuantizedDots<V, Storage::INT4, R, T> {
 template <class V, Storage S, class M = NoTiles> class QuantizedLinear {
 public:
     static void run(const LinearArgs &args, Share share) {
+        if constexpr (M::kThere) {
+            using Tiled = std::conditional_t<S == Storage::INT8, TiledLinear<V, S, M>, TiledInt4<V, M>>;
+            if (Tiled::takes(args, share.count)) {
+                return Tiled::run(args, share);
+            }
+        }
         const QuantizedLinear linear(args);
         const uint32_t row_shares = linear.row_shares(share.count);
         const Range rows = part(args.n, {share.index % row_shares, row_shares});
         const Range units = part(linear.outputs_.units(), {share.index / row_shares, share.count / row_shares});
-        const bool tiled = M::kThere && rows.end - rows.begin >= tiled_rows(S);
-        const uint32_t step = (tiled ? least(tiled_group(tile_bytes(linear.k_, S)), kMost) : kGroup) / linear.outputs_.tiles_per_unit();
-        if constexpr (M::kThere) {
-            if (tiled) {
-                configure<M>(S == Storage::INT8 ? 64 : kScaled);
-            }
-        }
+        const uint32_t step = kGroup / linear.outputs_.tiles_per_unit();
         for (uint64_t unit = units.begin; unit < units.end; unit += step) {
             linear.group(static_cast<uint32_t>(unit), least(step, static_cast<uint32_t>(units.end - unit)), rows);
-        }
-        if constexpr (M::kThere) {
-            if (tiled) {
-                M::release();
-            }
         }
     }
 
 private:
-    static constexpr uint32_t most_tiles() {
-        if constexpr (M::kThere) {
-            return QuantizedTiles<V, S, M>::kMostTiles;
-        } else {
-            return kGroup;
-        }
-    }
-    static constexpr uint32_t kMost = most_tiles(); // tiles of a group
     static constexpr uint32_t kRows = 96; // cut into equal register blocks
     static constexpr int kSums = S == Storage::INT8 ? Ints<V>::kSumsInt8 : Ints<V>::kSumsInt4;
     static constexpr int kMostRows = kSums < 6 ? kSums : 6;
@@ -162,27 +152,23 @@ private:
     void group(uint32_t first, uint32_t units, Range rows) const {
         const uint32_t per_unit = outputs_.tiles_per_unit();
         const uint32_t count = units * per_unit;
-        typename Outputs<V>::Tile group[kMost];
-        const uint8_t *weights[kMost];
+        typename Outputs<V>::Place places[kGroup];
+        const uint8_t *weights[kGroup];
         for (uint32_t i = 0; i < count; ++i) {
-            group[i] = outputs_.tile(first + i / per_unit, i % per_unit);
-            weights[i] = static_cast<const uint8_t *>(group[i].part->weight.data) + group[i].index * tile_bytes(k_, S);
-        }
-        if constexpr (M::kThere) {
-            if (rows.end - rows.begin >= tiled_rows(S)) {
-                return by_tiles(rows, group, weights, count, per_unit);
-            }
+            const auto tile = outputs_.tile(first + i / per_unit, i % per_unit);
+            places[i] = outputs_.place(first + i / per_unit);
+            weights[i] = static_cast<const uint8_t *>(tile.part->weight.data) + tile.index * tile_bytes(k_, S);
         }
         for (uint64_t begin = rows.begin; begin < rows.end; begin += kRows) {
             const uint32_t row = static_cast<uint32_t>(begin);
             row_blocks<kMostRows>(least(kRows, static_cast<uint32_t>(rows.end) - row), [&](uint32_t r0, auto r) {
-                block<r.value>(row + r0, group, weights, count, per_unit);
+                block<r.value>(row + r0, places, weights, count, per_unit);
             });
         }
     }
 
     template <int R>
-    void block(uint32_t row, const typename Outputs<V>::Tile *group, const uint8_t *const *weights, uint32_t count,
+    void block(uint32_t row, const typename Outputs<V>::Place *places, const uint8_t *const *weights, uint32_t count,
                uint32_t per_unit) const {
         const int8_t *x[R];
         const int32_t *sums[R];
@@ -205,25 +191,7 @@ private:
         });
         for (uint32_t t = 0; t < count; t += per_unit) {
             for (uint32_t r = 0; r < static_cast<uint32_t>(R); ++r) {
-                outputs_.put(group + t, row + r, dots[r][t], dots[r][(t + 1) % kGroup]);
-            }
-        }
-    }
-
-    void by_tiles(Range rows, const typename Outputs<V>::Tile *group, const uint8_t *const *weights, uint32_t count,
-                  uint32_t per_unit) const {
-        using Tiles = QuantizedTiles<V, S, M>;
-        alignas(64) typename Tiles::Sums sums[kMost];
-        for (uint64_t begin = rows.begin; begin < rows.end; begin += Tiles::kRows) {
-            const uint32_t row = static_cast<uint32_t>(begin);
-            const RowsOfInts in = {const_cast<void *>(args_.x), row, least(Tiles::kRows, static_cast<uint32_t>(rows.end) - row), k_};
-            Tiles::run(in, weights, count, begin == rows.begin, [&](uint32_t t) { return outputs_.destination(group[t], row, in.count); }, sums);
-            for (uint32_t r = 0; r < in.count; ++r) { // a row's outputs lie together
-                const QuantizedRow of = in.row(r);
-                for (uint32_t t = 0; t < count; t += per_unit) {
-                    const uint32_t up = t + per_unit - 1;
-                    outputs_.put(group + t, row + r, Tiles::value(sums[t][r], of, weights[t]), Tiles::value(sums[up][r], of, weights[up]));
-                }
+                places[t].put(row + r, dots[r][t], dots[r][(t + 1) % kGroup]);
             }
         }
     }

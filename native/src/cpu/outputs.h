@@ -38,39 +38,56 @@ public:
         return {part, unit};
     }
 
-    // Dot products of a row with the outputs of a unit, `up` those of the second tile of SILU_MUL, to where they go.
-    INTARSIA_INLINE void put(const Tile *unit, uint32_t row, V dot, V up) const {
-        const Tile &tile = unit[0];
-        const uint32_t outputs = tile.part->weight.n;
-        const uint32_t at = tile.index * kTile;
-        const uint32_t count = least(outputs - at, kTile);
-        const bool adds = args_.epilogue == Epilogue::ADD;
-        V y = biased(tile, at, count, dot);
-        if (gated_) {
-            y = silu(y) * biased(unit[1], at, count, up);
-        } else if (adds) {
-            y = load<V>(args_.residual + uint64_t{row} * outputs + at, count) + y;
+    // Where the outputs of a unit go, and what is done on the way.
+    class Place {
+    public:
+        // Dot products of a row with the outputs of the unit, `up` those of the second tile of SILU_MUL.
+        INTARSIA_INLINE void put(uint32_t row, V dot, V up) const {
+            V y = biased(0, dot);
+            if (gated_) {
+                y = silu(y) * biased(1, up);
+            } else if (residual_) {
+                y = load<V>(residual_ + uint64_t{row} * out_.width + at_, count_) + y;
+            }
+            out_.put(row, at_, y, count_);
         }
-        const Rows out = {args_.parts[gated_ ? 0 : tile.part - args_.parts].out, outputs,
-                          adds ? Storage::F32 : args_.out_storage};
-        out.put(row, at, y, count);
-    }
 
-    // Where `rows` rows of a tile and the one after it go, or with SILU_MUL of the tile.
-    Destination destination(const Tile &tile, uint32_t row, uint32_t rows) const {
-        const uint32_t outputs = tile.part->weight.n;
-        const Storage storage = args_.epilogue == Epilogue::ADD ? Storage::F32 : args_.out_storage;
-        const uint64_t apart = uint64_t{stride(outputs, storage)} * element_bytes(storage);
-        const uint32_t bytes = kTile * element_bytes(storage);
-        const void *out = args_.parts[gated_ ? 0 : tile.part - args_.parts].out;
-        return {static_cast<const char *>(out) + row * apart + uint64_t{tile.index} * bytes, apart, rows, gated_ ? bytes : 2 * bytes};
+        // The lines of a row and of those after it, where the outputs of this unit go and perhaps those of the next.
+        Destination destination(uint32_t row, uint32_t units) const {
+            const uint32_t bytes = element_bytes(out_.storage);
+            const uint64_t apart = uint64_t{stride(out_.width, out_.storage)} * bytes;
+            return {static_cast<const char *>(out_.data) + row * apart + uint64_t{at_} * bytes, apart, units * kTile * bytes > 64};
+        }
+
+    private:
+        friend Outputs;
+
+        INTARSIA_INLINE V biased(uint32_t tile, V dot) const { return bias_[tile] ? dot + load<V>(bias_[tile], count_) : dot; }
+
+        Rows out_;
+        const float *residual_;
+        const float *bias_[2];
+        uint32_t at_, count_;
+        bool gated_;
+    };
+
+    INTARSIA_INLINE Place place(uint32_t unit) const {
+        const Tile first = tile(unit, 0);
+        const LinearPart &part = *first.part;
+        Place place;
+        place.at_ = first.index * kTile;
+        place.count_ = least(part.weight.n - place.at_, kTile);
+        place.gated_ = gated_;
+        place.residual_ = args_.epilogue == Epilogue::ADD ? args_.residual : nullptr;
+        for (uint32_t i = 0; i < tiles_per_unit(); ++i) {
+            const float *bias = args_.parts[gated_ ? i : &part - args_.parts].bias;
+            place.bias_[i] = bias ? bias + place.at_ : nullptr;
+        }
+        place.out_ = {part.out, part.weight.n, place.residual_ ? Storage::F32 : args_.out_storage};
+        return place;
     }
 
 private:
-    INTARSIA_INLINE static V biased(const Tile &tile, uint32_t at, uint32_t count, V dot) {
-        return tile.part->bias ? dot + load<V>(tile.part->bias + at, count) : dot;
-    }
-
     const LinearArgs &args_;
     uint32_t units_ = 0;
     bool gated_ = false;

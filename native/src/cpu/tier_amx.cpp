@@ -9,6 +9,8 @@
 
 namespace intarsia::cpu {
 
+const uint64_t kAmxScratch = kTiledScratch;
+
 void linear_amx(const LinearArgs &args, Share share) {
     switch (args.parts[0].weight.storage) {
     case Storage::F32: return kAvx512Kernels.linear(args, share);

@@ -5,6 +5,8 @@
 
 namespace intarsia::cpu {
 
+extern const uint64_t kAmxScratch; // bytes of Share::scratch
+
 void linear_amx(const LinearArgs &args, Share share);
 void attention_amx(const AttentionArgs &args, Share share);
 

@@ -16,14 +16,12 @@ struct NoTiles {
 constexpr uint32_t tiled_rows(Storage weights) { return weights == Storage::INT4 ? 17 : 7; }
 constexpr uint32_t kTiledQueries = 9; // of attention
 constexpr uint32_t kTiledBlock = 32; // rows at once
-constexpr uint32_t kTiledGroup = 32; // tiles of weights at once, at most
-constexpr uint32_t kSectionBytes = 1024; // of each row: 32 of them stay in the nearest cache while the weights pass
 
-// Tiles of so many bytes whose weights stay in the second-level cache while the rows pass; even, so that gate and up stay together.
-constexpr uint32_t tiled_group(uint64_t bytes) {
-    const uint64_t fit = (uint64_t{640} << 10) / bytes / 2 * 2;
-    return fit < 4 ? 4 : fit > kTiledGroup ? kTiledGroup : static_cast<uint32_t>(fit);
-}
+// Bytes of rows that stay in the second-level cache while weights pass; and the memory of a thread, for rows and for all else.
+constexpr uint32_t kResidentBytes = 1536 << 10;
+constexpr uint32_t kPanelBytes = 2048 << 10;
+constexpr uint32_t kOtherScratch = 1280 << 10;
+constexpr uint32_t kTiledScratch = kPanelBytes + kOtherScratch;
 
 // For weights of so many inputs as are `bytes` bytes of a row, at most 64.
 template <class M> void configure(uint32_t bytes) {
@@ -35,54 +33,18 @@ template <class M> void configure(uint32_t bytes) {
     M::configure(shapes);
 }
 
-// What tile registers take of up to Rows rows, 64 bytes of each after the other: [piece of 64 bytes, row], so that what a register holds lies
-// together. Rows that are not there are zero.
-template <uint32_t Rows = kTiledBlock, uint32_t Pieces = kSectionBytes / 64> struct Panel {
-    alignas(64) uint8_t bytes[Pieces][Rows][64];
-
-    // `length` bytes of each of `rows` rows that are `apart` bytes apart; the rest of a last piece is not read.
-    void fill(const uint8_t *from, uint64_t apart, uint32_t rows, uint32_t length) {
-        const uint32_t whole = length / 64, left = length % 64;
-        for (uint32_t r = 0; r < Rows; ++r) {
-            const uint8_t *row = from + r * apart;
-            if (r >= rows) {
-                for (uint32_t piece = 0; piece < whole + (left > 0); ++piece) {
-                    __builtin_memset(bytes[piece][r], 0, 64);
-                }
-                continue;
-            }
-            for (uint32_t piece = 0; piece < whole; ++piece) {
-                __builtin_memcpy(bytes[piece][r], row + piece * 64, 64);
-            }
-            if (left > 0) {
-                __builtin_memcpy(bytes[whole][r], row + whole * 64, left);
-            }
-        }
-    }
-};
-
-// The first rows wait for memory: while they are worked on, the weights that a later step takes come to the second-level cache.
-INTARSIA_INLINE void fetch_weights(const uint8_t *from) {
-    for (uint32_t line = 0; line < 16; ++line) {
-        __builtin_prefetch(from + 4096 + line * 64, 0, 2);
-    }
-}
-
-// Where the sums of 32 rows and two tiles will go, which is fetched meanwhile: writing to lines that are nowhere near would take as long as
-// the sums.
+// Lines of memory to be written, one or two of each row.
 struct Destination {
     const char *at = nullptr;
     uint64_t apart = 0; // bytes, of two rows
-    uint32_t rows = 0;
-    uint32_t bytes = 0; // of a row
+    bool two = false;
 
-    INTARSIA_INLINE void fetch(uint64_t step) const {
-        for (uint64_t row = step * 2; row < step * 2 + 2 && row < rows; ++row) {
-            __builtin_prefetch(at + row * apart, 1);
-            if (bytes > 64) {
-                __builtin_prefetch(at + row * apart + 64, 1);
-            }
+    INTARSIA_INLINE void fetch() {
+        __builtin_prefetch(at, 1);
+        if (two) {
+            __builtin_prefetch(at + 64, 1);
         }
+        at += apart;
     }
 };
 

@@ -62,6 +62,7 @@ const cpu::Kernels &amx_kernels() {
         made.tier = "amx";
         made.linear = cpu::linear_amx;
         made.attention = cpu::attention_amx;
+        made.scratch = cpu::kAmxScratch;
         return made;
     }();
     return kernels;

@@ -10,6 +10,7 @@
 #include "intarsia.h"
 #include "runtime/cpuinfo.h"
 #include "runtime/gpu.h"
+#include "runtime/memory.h"
 #include "runtime/team.h"
 
 namespace intarsia {
@@ -42,9 +43,11 @@ void device_query(uint32_t index, intarsia_device_info &info);
 class Device {
 public:
     Device(const cpu::Kernels &kernels, uint32_t threads, std::shared_ptr<Gpu> gpu = nullptr)
-        : kernels_(kernels), team_(threads), gpu_(std::move(gpu)) {}
+        : kernels_(kernels), team_(threads), scratch_(kernels.scratch * threads, "the kernels of each thread"), gpu_(std::move(gpu)) {}
     const cpu::Kernels &kernels() const { return kernels_; }
     Team &team() { return team_; }
+    // What a member does of a kernel call.
+    cpu::Share share(uint32_t member) const { return {member, team_.threads(), scratch_.data() + member * kernels_.scratch}; }
     const std::shared_ptr<Gpu> &gpu() const { return gpu_; } // null: the CPU
     // How many do a kernel call together.
     uint32_t members() const { return gpu_ ? 1 : team_.threads(); }
@@ -52,6 +55,7 @@ public:
 private:
     const cpu::Kernels &kernels_;
     Team team_;
+    Memory scratch_; // of the members, one after the other; pages that none has touched are not there
     std::shared_ptr<Gpu> gpu_;
 };
 

@@ -9,8 +9,7 @@ namespace intarsia {
 namespace {
 
 struct Run {
-    const cpu::Kernels &kernels;
-    Team &team;
+    Device &device;
     std::span<const KernelArgs> calls;
     std::span<const CallPlan> plan; // empty, or of each call
     SampleJob *sample;
@@ -25,7 +24,7 @@ struct Invoke {
     void operator()(const cpu::NormArgs &a) const { kernels.norm(a, share); }
     void operator()(const cpu::LinearArgs &a) const {
         if (!plan.own_row && !plan.by_head) return kernels.linear(a, share);
-        kernels.linear(member_part(a, plan, share), plan.by_head ? cpu::Share{0, 1} : share);
+        kernels.linear(member_part(a, plan, share), plan.by_head ? cpu::Share{0, 1, share.scratch} : share);
     }
     void operator()(const cpu::RopeTableArgs &a) const { kernels.rope_table(a, share); }
     void operator()(const cpu::QkvArgs &a) const { kernels.qkv(a, share); }
@@ -69,17 +68,17 @@ template <typename Body> void timed(uint64_t *slowest, Body &&body) {
 
 void run_member(void *context, uint32_t member) {
     const Run &run = *static_cast<Run *>(context);
-    const cpu::Share share{member, run.team.threads()};
+    const cpu::Share share = run.device.share(member);
     const CallPlan alone;
     const size_t count = run.calls.size();
     const auto time_of = [&](size_t i) { return run.nanoseconds == nullptr ? nullptr : run.nanoseconds + i; };
     for (size_t i = 0; i < count; i++) {
         const CallPlan &plan = run.plan.empty() ? alone : run.plan[i];
-        if (i != 0 && (plan.meets || run.nanoseconds != nullptr)) run.team.barrier();
-        timed(time_of(i), [&] { std::visit(Invoke{run.kernels, share, plan}, run.calls[i]); });
+        if (i != 0 && (plan.meets || run.nanoseconds != nullptr)) run.device.team().barrier();
+        timed(time_of(i), [&] { std::visit(Invoke{run.device.kernels(), share, plan}, run.calls[i]); });
     }
     if (run.sample != nullptr) {
-        if (count != 0) run.team.barrier();
+        if (count != 0) run.device.team().barrier();
         timed(time_of(count), [&] { sample_share(*run.sample, share); });
     }
 }
@@ -87,7 +86,7 @@ void run_member(void *context, uint32_t member) {
 } // namespace
 
 void run_calls(Device &device, std::span<const KernelArgs> calls, std::span<const CallPlan> plan, SampleJob *sample, uint64_t *nanoseconds) {
-    Run run{device.kernels(), device.team(), calls, plan, sample, nanoseconds};
+    Run run{device, calls, plan, sample, nanoseconds};
     if (calls.empty() && sample != nullptr && sample->rows == 1) { // nothing to share: the others stay asleep
         const FloatMode mode;
         sample_share(*sample, {0, 1});
