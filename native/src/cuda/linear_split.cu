@@ -28,7 +28,7 @@ __device__ float4 times(float4 v, float s) { return make_float4(v.x * s, v.y * s
 __device__ float4 times(float4 v, float4 w) { return make_float4(v.x * w.x, v.y * w.y, v.z * w.z, v.w * w.w); }
 __device__ float4 load4(const float *from) { return __ldg(reinterpret_cast<const float4 *>(from)); }
 
-// Over Count threads that lie together, in all of them.
+// Over `count` threads that lie together, in all of them.
 __device__ float sum_of_squares(float4 v, uint32_t count) {
     float sum = v.x * v.x + v.y * v.y + (v.z * v.z + v.w * v.w);
     for (uint32_t step = count / 2; step > 0; step /= 2) sum += __shfl_xor_sync(0xFFFFFFFFu, sum, step);
