@@ -60,7 +60,7 @@ protected:
             std::vector<float> edited(vocabulary);
             const uint32_t expected = rows[row].state == 0
                                           ? emulated::sample(alone, own, vocabulary, rows[row])
-                                          : grouped::sample_edited(alone, rows[row], vocabulary, edits.data() + rows[row].target, own, edited.data());
+                                          : emulated::sample_edited(alone, rows[row], vocabulary, edits.data() + rows[row].target, own, edited.data());
             ASSERT_EQ(tokens[row], expected) << "row " << row << " of " << rows.size() << (rows[row].state != 0 ? ", edited, " : ", ")
                                              << testing::describe(rows[row], {own, own + vocabulary});
         }

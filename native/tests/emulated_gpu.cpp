@@ -58,7 +58,7 @@ void choose(const GpuArgmax &a) {
             emulated::Alone<> alone(logits, a.vocabulary);
             std::vector<float> edited(a.vocabulary);
             token = sampling.state == 0 ? emulated::sample(alone, logits, a.vocabulary, sampling)
-                                        : grouped::sample_edited(alone, sampling, a.vocabulary, a.turn->edits + sampling.target, logits, edited.data());
+                                        : emulated::sample_edited(alone, sampling, a.vocabulary, a.turn->edits + sampling.target, logits, edited.data());
         }
         a.tokens[row] = static_cast<int32_t>(token);
         std::atomic_ref(a.ring[uint64_t{a.turn->turn % kGpuTurns} * a.ring_rows + row]).store(uint64_t{a.turn->turn} << 32 | token, std::memory_order_release);

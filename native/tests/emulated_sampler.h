@@ -113,4 +113,11 @@ template <class Group> uint32_t sample(Group &group, const float *logits, uint32
     return grouped::sample(group, row, vocabulary, best, grouped::counted(logits[best]));
 }
 
+// The same with what a sampler state makes of the logits.
+template <class Group>
+uint32_t sample_edited(Group &group, const intarsia_sampling &row, uint32_t vocabulary, const uint32_t *edits, const float *logits, float *edited) {
+    const uint32_t best = grouped::edit(group, vocabulary, edits, logits, edited);
+    return grouped::sample(group, row, vocabulary, best, grouped::counted(edited[best]));
+}
+
 } // namespace intarsia::emulated

@@ -9,7 +9,6 @@ namespace {
 
 constexpr uint32_t kThreads = 1024, kWarps = kThreads / 32;
 constexpr uint32_t kMostBlocks = 8; // of a cluster
-constexpr uint32_t kAhead = 8;      // logits of a thread that are on their way at once
 constexpr uint32_t kListed = 256;
 constexpr uint32_t kEach = kThreads / kListed; // threads of a key that is listed
 constexpr uint32_t kBinsEach = grouped::kBins / kThreads;
@@ -85,18 +84,13 @@ public:
 
     template <class F> __device__ void each(F f) {
         const uint32_t begin = (rank_ * kWarps + warp_) * run_, end = end_of(begin);
-        for (uint32_t at = begin + lane_; at < end; at += 32 * kAhead) {
-            float logit[kAhead];
-#pragma unroll
-            for (uint32_t i = 0; i < kAhead; ++i) {
-                logit[i] = at + 32 * i < end ? logits_[at + 32 * i] : 0;
-            }
-#pragma unroll
-            for (uint32_t i = 0; i < kAhead; ++i) {
-                if (at + 32 * i < end) {
-                    f(at + 32 * i, grouped::counted(logit[i]));
-                }
-            }
+        // Not unrolled: a pass over the ids is run once or a few times by each warp, and its code has to be fetched first. Many warps hide the latencies.
+        float next = begin + lane_ < end ? logits_[begin + lane_] : 0;
+#pragma unroll 1
+        for (uint32_t id = begin + lane_; id < end; id += 32) {
+            const float logit = next;
+            next = id + 32 < end ? logits_[id + 32] : 0;
+            f(id, grouped::counted(logit));
         }
     }
 
@@ -417,9 +411,12 @@ __global__ void __launch_bounds__(kThreads, 1) choose(GpuArgmax a, float *edited
         const intarsia_sampling sampling = a.sampling[row];
         const float *logits = a.logits + uint64_t{row} * a.vocabulary;
         Cluster cluster(shared, logits, a.vocabulary);
-        token = sampling.state == 0 ? grouped::sample(cluster, sampling, a.vocabulary, token, grouped::counted(logits[token]))
-                                    : grouped::sample_edited(cluster, sampling, a.vocabulary, turn.edits + sampling.target, logits,
-                                                             edited + uint64_t{sampling.state - 1} * a.vocabulary);
+        if (sampling.state != 0) {
+            float *own = edited + uint64_t{sampling.state - 1} * a.vocabulary;
+            token = grouped::edit(cluster, a.vocabulary, turn.edits + sampling.target, logits, own);
+            logits = own;
+        }
+        token = grouped::sample(cluster, sampling, a.vocabulary, token, grouped::counted(logits[token]));
         cluster.meet();
     }
     if (cluster_rank() != 0 || threadIdx.x != 0) {
@@ -445,18 +442,7 @@ uint32_t blocks_of_row(const Context &context, uint32_t rows) {
 
 void publish(const Context &context, const GpuArgmax &chosen) {
     const uint32_t blocks = blocks_of_row(context, chosen.rows);
-    cudaLaunchAttribute attributes[2] = {};
-    attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;
-    attributes[0].val.programmaticStreamSerializationAllowed = 1;
-    attributes[1].id = cudaLaunchAttributeClusterDimension;
-    attributes[1].val.clusterDim = {blocks, 1, 1};
-    cudaLaunchConfig_t config{};
-    config.gridDim = dim3(chosen.rows * blocks);
-    config.blockDim = dim3(kThreads);
-    config.stream = context.stream;
-    config.attrs = attributes;
-    config.numAttrs = blocks > 1 ? 2 : 1;
-    check(cudaLaunchKernelEx(&config, choose, chosen, reinterpret_cast<float *>(context.scratch)), "sampling");
+    launch_clusters(context, "sampling", choose, dim3(chosen.rows * blocks), blocks, dim3(kThreads), 0, chosen, reinterpret_cast<float *>(context.scratch));
 }
 
 } // namespace intarsia::cuda

@@ -319,9 +319,10 @@ struct Edits {
 };
 constexpr uint32_t kEditWords = sizeof(Edits) / 4;
 
-// Of the logits after the edits, which are written to `edited`.
+// Writes the logits after the edits to `edited`, to which the group turns. Answers the lowest id of the largest, or what there is to choose where none is
+// above -infinity.
 template <class Group>
-INTARSIA_INLINE uint32_t sample_edited(Group &group, const intarsia_sampling &row, uint32_t vocabulary, const uint32_t *words, const float *logits, float *edited) {
+INTARSIA_INLINE uint32_t edit(Group &group, uint32_t vocabulary, const uint32_t *words, const float *logits, float *edited) {
     const Edits edits = *reinterpret_cast<const Edits *>(words);
     const uint32_t *allowed = words + kEditWords, *banned = allowed + edits.allowed, *biases = banned + edits.banned, *seen = biases + 2 * edits.biases;
     group.share(vocabulary, [&](uint32_t id) { edited[id] = edits.allowed == 0 ? logits[id] : -INFINITY; });
@@ -353,8 +354,7 @@ INTARSIA_INLINE uint32_t sample_edited(Group &group, const intarsia_sampling &ro
         first = key < first ? key : first;
     });
     const auto best = static_cast<uint32_t>(group.least(first) & ((uint64_t{1} << keys.id_bits) - 1));
-    const float max = counted(edited[best]);
-    return max > -INFINITY ? sample(group, row, vocabulary, best, max) : edits.least_allowed;
+    return counted(edited[best]) > -INFINITY ? best : edits.least_allowed;
 }
 
 } // namespace grouped
