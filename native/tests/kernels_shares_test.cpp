@@ -29,7 +29,7 @@ protected:
                 for (const int fill : {0x00, 0xFF}) { // what differs from either was written
                     std::memset(out.data(), fill, out.size());
                     const test::Flushed flushed;
-                    kernel(args, {index, count, scratch()});
+                    kernel(args, {index, count, test::scratch()});
                     for (size_t i = 0; i < out.size(); ++i) {
                         written[i] = written[i] || out[i] != fill;
                     }

@@ -257,6 +257,7 @@ struct Cache {
 struct QkvCase {
     uint32_t n, heads, kv_heads, dim;
     bool norm, rope, key_out;
+    bool in_turn = false; // the rows follow each other in the cache, and fill blocks
 };
 
 void check_qkv(const cpu::Kernels &kernels, const QkvCase &c, Storage storage, uint32_t seed) {
@@ -276,8 +277,12 @@ void check_qkv(const cpu::Kernels &kernels, const QkvCase &c, Storage storage, u
         std::swap(slots[i], slots[random.below(static_cast<uint32_t>(i + 1))]);
     }
     slots.resize(c.n);
-    for (uint32_t i = 2; i < c.n; i += 5) {
-        slots[i] = -1;
+    if (c.in_turn) {
+        std::iota(slots.begin(), slots.end(), 13);
+    } else {
+        for (uint32_t i = 2; i < c.n; i += 5) {
+            slots[i] = -1;
+        }
     }
     const Guarded<int32_t> guarded_slots(slots);
 
@@ -357,6 +362,18 @@ TEST_P(Kernels, Qkv) {
             check_qkv(kernels(), {5, 4, 2, dim, true, false, false}, storage, ++seed);
             check_qkv(kernels(), {5, 4, 2, dim, false, false, false}, storage, ++seed);
             check_qkv(kernels(), {5, 4, 2, dim, true, true, true}, storage, ++seed);
+        }
+    }
+}
+
+// Rows 3 .. 19 and 19 .. 35 are blocks of the cache.
+TEST_P(Kernels, QkvOfWholeBlocks) {
+    uint32_t seed = 500;
+    for (const Storage storage : kStorages) {
+        for (const uint32_t dim : {16u, 32u, 48u, 64u, 96u, 128u, 256u, 288u}) {
+            check_qkv(kernels(), {40, 4, 2, dim, true, true, false, true}, storage, ++seed);
+            check_qkv(kernels(), {35, 2, 2, dim, false, false, false, true}, storage, ++seed);
+            check_qkv(kernels(), {40, 2, 1, dim, true, true, true, true}, storage, ++seed);
         }
     }
 }
