@@ -374,6 +374,9 @@ TEST(CudaLinear, TheLibraryComputesTheSame) {
     NEEDS_CUDA();
     GpuContext context(0, false, uint64_t{2} << 30);
     if (context.blas == nullptr) GTEST_SKIP() << context.no_blas;
+    std::string why_not, lines = version_line(*context.blas);
+    Blas *other = load_blas(why_not); // takes over what was found out
+    ASSERT_NE(other, nullptr) << why_not;
     for (const Case &what : kCases) {
         SCOPED_TRACE(what.name);
         Op op(what, what.most_rows);
@@ -385,16 +388,14 @@ TEST(CudaLinear, TheLibraryComputesTheSame) {
             for (size_t p = 0; p < op.outs(); p++)
                 for (const uint32_t r : {0u, n / 2, n - 1}) EXPECT_LT(op.error(got[p], r, p), op.bound()) << n << " rows, row " << r;
             EXPECT_TRUE(untouched(op, got, n)) << n << " rows";
+            const std::string line = choice_line(*context.blas, op.args(0, n));
+            adopt(*other, version_line(*context.blas) + line);
+            EXPECT_EQ(choice_line(*other, op.args(0, n)), line) << n << " rows";
+            lines += line;
         }
     }
-    const std::string text = choices(*context.blas);
-    std::string why_not;
-    Blas *other = load_blas(why_not);
-    ASSERT_NE(other, nullptr) << why_not;
-    adopt(*other, text);
-    EXPECT_EQ(choices(*other), text);
     adopt(*other, "cublasLt 1\n1 2 3");
-    adopt(*other, text.substr(0, text.size() / 2) + "garbage\n\n");
+    adopt(*other, lines.substr(0, lines.size() / 2) + "garbage\n\n");
     unload_blas(other);
 }
 

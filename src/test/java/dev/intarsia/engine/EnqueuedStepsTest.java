@@ -92,7 +92,7 @@ class EnqueuedStepsTest {
                 SAMPLED.toBuilder().frequencyPenalty(0.7).presencePenalty(0.3).topP(0.9).build(),
                 SAMPLED.toBuilder().logitBias(Map.of(7, 4.0, 300, -2.5)).topK(20).build(),
                 SAMPLED.toBuilder().allowedTokenIds(List.of(3, 99, 200, 411)).build(),
-                SAMPLED.toBuilder().badWords(List.of(List.of(7), List.of(7, 300))).logitBias(Map.of(7, 9.0, 300, 9.0)).build(),
+                SAMPLED.toBuilder().badWordsTokenIds(List.of(List.of(7), List.of(7, 300))).logitBias(Map.of(7, 9.0, 300, 9.0)).build(),
                 GREEDY.toBuilder().stopTokenIds(List.of(9)).logitBias(Map.of(9, 50.0)).minTokens(30).build());
         try (EngineCore core = EngineCore.open(QWEN, options().build())) {
             for (SamplingParams params : sampled) {
