@@ -3,6 +3,7 @@
 //
 // INTARSIA_EMULATED_FAULT=N of the environment: the N-th run or replay on the device that is opened first is a fault, which is found when the
 // device is waited for.
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
@@ -213,12 +214,16 @@ int32_t profile(GpuContext *context, const KernelArgs *calls, uint32_t count, co
     return 0;
 }
 
+// The fastest of some runs: the machine may have other work.
 int32_t measure_read(GpuContext *, uint64_t bytes, double *bytes_per_second, char *) {
     const std::vector<uint64_t> memory(bytes / 8, 1);
-    const auto start = std::chrono::steady_clock::now();
-    const uint64_t sum = std::accumulate(memory.begin(), memory.end(), uint64_t{0});
-    const std::chrono::duration<double> taken_seconds = std::chrono::steady_clock::now() - start;
-    *bytes_per_second = static_cast<double>(sum * 8) / taken_seconds.count();
+    *bytes_per_second = 0;
+    for (int run = 0; run < 5; run++) {
+        const auto start = std::chrono::steady_clock::now();
+        const uint64_t sum = std::accumulate(memory.begin(), memory.end(), uint64_t{0});
+        const std::chrono::duration<double> taken_seconds = std::chrono::steady_clock::now() - start;
+        *bytes_per_second = std::max(*bytes_per_second, static_cast<double>(sum * 8) / taken_seconds.count());
+    }
     return 0;
 }
 
