@@ -6,7 +6,7 @@
 // the table of rotations, let others start only once they have waited themselves, so whatever runs beside this one is of this step.
 #include <map>
 #include <mutex>
-#include <utility>
+#include <tuple>
 
 #include "cuda/attention_tile.h"
 #include "cuda/bulk.h"
@@ -18,8 +18,11 @@ constexpr uint32_t kStages = 2;
 constexpr uint32_t kWarps = 4;
 constexpr uint32_t kThreads = kWarps * 32;
 constexpr uint32_t kMostRows = 8;    // heads of q that share one of the cache
-constexpr uint32_t kTogether = 64;   // key blocks that are merged at a time
-constexpr uint32_t kLargestCluster = 16;
+constexpr uint32_t kTogether = 128;  // key blocks that are merged at a time
+// Blocks of a cluster. With 16 some multiprocessors have two of them, and no room for what comes after; with 8 no key block waits for another as long as
+// sequences are no longer than kShort.
+constexpr uint32_t kLargestCluster = 16, kSmallCluster = 8;
+constexpr uint32_t kShort = kSmallCluster * kStages * kKeys; // positions
 
 template <int DIM> struct Memory {
     static constexpr uint32_t kStage = 2 * Layout<DIM>::kBytes; // keys, then values
@@ -319,9 +322,9 @@ uint64_t partial_bytes(const AttentionShape &shape) {
     return shape.cache.kv_heads * blocks * kMostRows * (shape.cache.head_dim + 2) * 4;
 }
 
-// As many blocks to a cluster as the device can hold for all heads at once; 0 if none.
-template <int DIM> uint32_t cluster_of(uint32_t heads) {
-    for (uint32_t cluster = kLargestCluster; cluster > 1; cluster /= 2) {
+// As many blocks to a cluster, up to `most`, as the device can hold for all heads at once; 0 if none.
+template <int DIM> uint32_t cluster_of(uint32_t heads, uint32_t most) {
+    for (uint32_t cluster = most; cluster > 1; cluster /= 2) {
         cudaLaunchAttribute attribute{};
         attribute.id = cudaLaunchAttributeClusterDimension;
         attribute.val.clusterDim = {cluster, 1, 1};
@@ -347,13 +350,14 @@ template <int DIM> bool run(const Context &context, const AttentionShape &shape)
     }();
     check(allowed, "shared memory of attention");
     static std::mutex asking;
-    static std::map<std::pair<int, uint32_t>, uint32_t> known; // by device and heads
+    static std::map<std::tuple<int, uint32_t, uint32_t>, uint32_t> known; // by device, heads and the most
+    const uint32_t most = uint64_t{shape.max_blocks} * cpu::kBlock <= kShort ? kSmallCluster : kLargestCluster;
     uint32_t cluster;
     {
         const std::lock_guard lock(asking);
-        const auto [found, is_new] = known.try_emplace({context.device, shape.cache.kv_heads}, 0);
+        const auto [found, is_new] = known.try_emplace({context.device, shape.cache.kv_heads, most}, 0);
         if (is_new) {
-            found->second = cluster_of<DIM>(shape.cache.kv_heads);
+            found->second = cluster_of<DIM>(shape.cache.kv_heads, most);
         }
         cluster = found->second;
     }

@@ -35,7 +35,7 @@ constexpr uint32_t kHeadsShared = 96 << 10; // with more, clusters wait for the 
 constexpr uint32_t kHeadTiles = 4; // of a block that makes heads ready
 
 // As few as will do: registers decide how many blocks of the next kernels start beside these.
-constexpr int registers_of(uint32_t tiles, uint32_t dim) { return dim != 0 ? 72 : tiles == 1 ? 40 : 64; }
+constexpr int registers_of(uint32_t tiles, uint32_t dim) { return dim != 0 ? 80 : tiles == 1 ? 40 : 64; }
 
 // Shared memory, in bytes: barriers, the ring of weights, sums of slices (of two groups), rows of bf16, and for a norm the rows of f32 and a scale for each;
 // heads that this block makes ready.

@@ -45,15 +45,17 @@ class StoredKernelsTest {
     @Test
     void aSecondStartMeasuresNothing() throws IOException {
         Started first = start();
-        assertThat(first.state().counters().artifactsSaved()).isEqualTo(EXECUTABLES);
+        // The emulated device has something to say of every executable, a GPU only of those for which there was a choice.
+        long saved = first.state().counters().artifactsSaved();
+        assertThat(saved).isBetween(1L, (long) EXECUTABLES);
         Started second = start();
-        assertThat(second.state().counters().compilations()).isZero();
-        assertThat(second.state().counters().artifactsLoaded()).isEqualTo(EXECUTABLES);
+        assertThat(second.state().counters().compilations()).isEqualTo(first.state().counters().compilations() - saved);
+        assertThat(second.state().counters().artifactsLoaded()).isEqualTo(saved);
         assertThat(second.logits()).containsExactly(first.logits());
-        int named = 0;
+        long named = 0;
         for (Path file : files()) {
             named += Files.readString(file, StandardCharsets.ISO_8859_1).contains("kernels of a CUDA device\n") ? 1 : 0;
         }
-        assertThat(named).isEqualTo(EXECUTABLES);
+        assertThat(named).isEqualTo(saved);
     }
 }
