@@ -4,8 +4,8 @@
 // keys for q k, and after the scores have gone round, a quarter of the elements for p V, so that the results stay in registers. Where a work is cut, the results
 // of its key blocks go to scratch memory, and the last thread block to arrive merges them all.
 //
-// Before wait_for_earlier() this reads the step's buffers and, for a single token, what earlier steps left in the cache. Both were written at least two kernels
-// ago, and those are done, because the kernel before this one lets others start only once it has waited itself.
+// Before wait_for_earlier() this reads the step's buffers and, for a single token, what earlier steps left in the cache. Those steps are done: the first kernels
+// of a step, the embedding and the table of rotations, let others start only once they have waited themselves, so whatever runs beside this one is of this step.
 #include "cuda/attention_deal.h"
 #include "cuda/attention_tile.h"
 

@@ -1,7 +1,6 @@
 // q, k and v made ready for attention: norm over the head, rotation by the position, then to a matrix or into the cache. Heads of 64 or 128 by 4 threads that
 // hold them in registers, others by 16.
-//
-// The next kernel may start only once all before this one are done: what attention reads before its wait_for_earlier() (attention.h) rests on it.
+#include "cuda/heads.h"
 #include "cuda/kernels.h"
 #include "cuda/norm.h"
 #include "cuda/rows.h"
@@ -29,19 +28,6 @@ __device__ void store(const Unit &unit, uint32_t i, float value) {
     } else {
         static_cast<float *>(unit.out)[i] = value;
     }
-}
-
-__device__ void *element(void *base, uint64_t at, bool narrow) {
-    return static_cast<char *>(base) + at * (narrow ? 2 : 4);
-}
-
-__device__ void *in_cache(void *layer, const cpu::KvLayer &cache, int32_t slot, uint32_t head) {
-    if (slot < 0) {
-        return nullptr;
-    }
-    const uint64_t block = static_cast<uint32_t>(slot) / cpu::kBlock;
-    const uint64_t at = ((block * cache.kv_heads + head) * cpu::kBlock + static_cast<uint32_t>(slot) % cpu::kBlock) * cache.head_dim;
-    return element(layer, at, cache.storage == cpu::Storage::BF16);
 }
 
 __device__ Unit part(const cpu::HeadsArgs &args, uint32_t row, uint32_t head) {
