@@ -14,7 +14,7 @@ import java.util.Objects;
  *
  * @param precision numeric mode; {@link Precision#BF16} by default
  * @param quantize format of the matrices; {@link Quantize#NONE} by default. A checkpoint that is quantized takes NONE or its own format
- * @param maxModelLen longest sequence in tokens, prompt and answer together; 0 = what the checkpoint allows. Memory of the KV
+ * @param maxModelLen longest sequence in tokens, prompt and answer together; 0 = what the checkpoint allows, up to 2^24. Memory of the KV
  *     cache grows with it
  * @param maxNumBatchedTokens most tokens of one step; longer prompts are cut into steps. 2048 by default, never above
  *     {@code maxModelLen * maxNumSeqs}

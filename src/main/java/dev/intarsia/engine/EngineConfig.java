@@ -48,7 +48,9 @@ record EngineConfig(
     private static final int ENOUGH_BLOCKS = 1 << 20;
 
     static EngineConfig of(EngineOptions options, ModelConfig model, long freeMemory) {
-        int maxModelLen = options.maxModelLen() == 0 ? model.maxPositionEmbeddings() : options.maxModelLen();
+        int maxModelLen = options.maxModelLen() == 0
+                ? Math.min(model.maxPositionEmbeddings(), ENOUGH_BLOCKS * KvCache.BLOCK)
+                : options.maxModelLen();
         if (maxModelLen > model.maxPositionEmbeddings()) {
             throw new IllegalArgumentException("maxModelLen is " + maxModelLen
                     + ", but the checkpoint was made for sequences of at most " + model.maxPositionEmbeddings() + " tokens");
