@@ -15,6 +15,7 @@
 #include "cuda/kernels.h"
 #include "cuda/linear.h"
 #include "cuda/norm.h"
+#include "cuda/rows.h"
 
 namespace intarsia::cuda {
 
@@ -42,8 +43,7 @@ constexpr int registers_of(uint32_t tiles, uint32_t dim) { return dim != 0 ? 80 
 struct Room {
     uint32_t ring, sums, inputs, rows, scales, heads, end;
     uint32_t pitch; // bytes between rows of bf16: neighbouring rows lie in different banks
-    uint32_t depth; // groups of tiles in the ring
-    uint32_t groups; // of every block, but for those that end earlier
+    uint32_t depth; // groups of tiles in the ring; with 1 there is no other group
 };
 
 constexpr uint32_t capacity_of(uint32_t n) { return n == 1 ? 1 : kMostRows; } // rows that a kernel is made for
@@ -201,7 +201,7 @@ __global__ void __maxnreg__(registers_of(Tiles, Dim))
     if constexpr (!Pair)
         while (part + 1 < args.part_count && output >= args.parts[part].weight.n) output -= args.parts[part++].weight.n;
     const uint32_t width = args.parts[part].weight.n;
-    const uint32_t groups = room.groups == 1 ? 1 : ceil_of(width - output, onward);
+    const uint32_t groups = room.depth == 1 ? 1 : ceil_of(width - output, onward);
 
     // By one warp.
     const auto fetch_group = [&](uint32_t group, uint32_t slot) {
@@ -425,8 +425,7 @@ void launch_one(const Context &context, const LinearArgs &args, const NormArgs *
     static const cudaError_t allowed = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kMostShared);
     check(allowed, "linear, shared memory");
     const Slices slices = slices_of(args.parts[0].weight.k);
-    Room room = room_of(args, Tiles, shape.depth, Norm, Dim);
-    room.groups = shape.depth; // 1, or not known here
+    const Room room = room_of(args, Tiles, shape.depth, Norm, Dim);
     launch_clusters(context, "linear", kernel, dim3(shape.blocks), Dim == 0 ? 1 : Dim / 32, dim3(slices.count * kWarp), room.end, args,
                     norm != nullptr ? *norm : NormArgs{}, qkv != nullptr ? *qkv : QkvArgs{}, room, slices);
 }
@@ -448,7 +447,7 @@ template <uint32_t Rows, bool Norm> void launch_tiled(const Context &context, co
 
 bool can_few(const Context &context, const NormArgs *norm, const LinearArgs &args) {
     return args.n != 0 && args.n <= kMostRows && has_bulk(context) && can_slice(args) && (norm == nullptr || can_stream(*norm, args)) &&
-           (args.epilogue != Epilogue::ADD || reinterpret_cast<uintptr_t>(args.residual) % 8 == 0) && shape_of(context, args, norm != nullptr).tiles != 0;
+           (args.epilogue != Epilogue::ADD || aligned(args.residual, 8)) && shape_of(context, args, norm != nullptr).tiles != 0;
 }
 
 void launch_few(const Context &context, const LinearArgs &args, const NormArgs *norm) {
