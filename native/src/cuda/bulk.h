@@ -19,11 +19,13 @@ inline bool has_bulk(const Context &context) {
 
 namespace bulk {
 
-// A barrier's phase ends when one thread has arrived and all bytes that it expects have come.
-__device__ inline void make_barrier(uint32_t barrier) { asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(barrier) : "memory"); }
-// Barriers just made are seen by the copy engine.
+// A barrier's phase ends when `count` have arrived and all bytes expected have come.
+__device__ inline void make_barrier(uint32_t barrier, uint32_t count) {
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(count) : "memory");
+}
+// Barriers just made are seen by the copy engine and by the other blocks of the cluster.
 __device__ inline void barriers_made() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
-__device__ inline void expect(uint32_t barrier, uint32_t bytes) {
+__device__ inline void arrive_expecting(uint32_t barrier, uint32_t bytes) {
     asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
 }
 // Until the phase of this parity has ended.

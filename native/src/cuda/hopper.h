@@ -1,4 +1,4 @@
-// What Hopper's tensor cores and its copy engine are told: barriers in shared memory, boxes of matrices, products of a group of four warps (wgmma).
+// What Hopper's tensor cores and its copy engine are told, beside what is in bulk.h: boxes of matrices, products of a group of four warps (wgmma).
 // For sm_90a alone.
 #pragma once
 
@@ -7,9 +7,7 @@
 
 #include <cstdint>
 
-namespace intarsia::cuda {
-struct Context;
-}
+#include "cuda/bulk.h"
 
 namespace intarsia::cuda::hopper {
 
@@ -21,15 +19,8 @@ CUtensorMap map_of(const void *data, uint32_t rows, uint32_t k, uint32_t box_row
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
-// A barrier's phase ends when `count` have arrived and all bytes expected have come.
-__device__ inline void make_barrier(uint32_t barrier, uint32_t count) {
-    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(count) : "memory");
-}
-// Barriers just made are seen by the copy engine and by the other blocks of the cluster.
-__device__ inline void barriers_made() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
-__device__ inline void arrive_expecting(uint32_t barrier, uint32_t bytes) {
-    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
-}
+using bulk::arrive_expecting, bulk::barriers_made, bulk::make_barrier, bulk::wait;
+
 __device__ inline void arrive(uint32_t barrier) { asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory"); }
 // At the same barrier of another block of the cluster. Orders no more than this block's own accesses: an order of the whole cluster costs as much as a stage.
 __device__ inline void arrive_at(uint32_t barrier, uint32_t rank) {
@@ -37,24 +28,14 @@ __device__ inline void arrive_at(uint32_t barrier, uint32_t rank) {
                  "mbarrier.arrive.shared::cluster.b64 _, [there];\n}" ::"r"(barrier), "r"(rank)
                  : "memory");
 }
-// Until the phase of this parity has ended.
-__device__ inline void wait(uint32_t barrier, uint32_t parity) {
-    uint32_t ended;
-    do {
-        asm volatile("{\n.reg .pred p;\nmbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\nselp.u32 %0, 1, 0, p;\n}"
-                     : "=r"(ended)
-                     : "r"(barrier), "r"(parity)
-                     : "memory");
-    } while (ended == 0);
-}
-
 __device__ inline uint32_t cluster_rank() {
     uint32_t rank;
     asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
     return rank;
 }
 __device__ inline void cluster_sync() {
-    asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
+    bulk::cluster_arrive();
+    bulk::cluster_wait();
 }
 // Of another block's shared memory, the address that lies there where `shared` lies here.
 __device__ inline uint32_t address_at(uint32_t shared, uint32_t rank) {

@@ -206,7 +206,7 @@ __global__ void __maxnreg__(registers_of(Tiles, Dim))
     // By one warp.
     const auto fetch_group = [&](uint32_t group, uint32_t slot) {
         const uint32_t barrier = base + slot * 8;
-        if (lane == 0) bulk::expect(barrier, Tiles * kOutputs * k * 2);
+        if (lane == 0) bulk::arrive_expecting(barrier, Tiles * kOutputs * k * 2);
         __syncwarp();
 #pragma unroll 1
         for (uint32_t r = lane; r < Tiles * kOutputs; r += kWarp) {
@@ -217,7 +217,7 @@ __global__ void __maxnreg__(registers_of(Tiles, Dim))
         }
     };
     if (slice == fetcher) {
-        if (lane < room.depth) bulk::make_barrier(base + lane * 8);
+        if (lane < room.depth) bulk::make_barrier(base + lane * 8, 1);
         bulk::barriers_made();
         __syncwarp();
 #pragma unroll 1
