@@ -30,7 +30,7 @@ import java.util.Objects;
  * @param deviceMemory CUDA: bytes of the device's memory that the engine may take in all; 0 = nine tenths of what is free
  * @param kvCacheBytes memory of the KV cache, rounded down to whole blocks of 16 positions; 0 = what maxNumSeqs
  *     sequences of maxModelLen need, at most a quarter of the free memory; of a CUDA device three quarters of what the weights leave; no
- *     more than 16 million positions unless one sequence has more
+ *     more than 2^24 positions
  * @param enablePrefixCaching whether a prompt that begins as an earlier one did takes over its keys and values; true
  *     by default
  * @param threads threads of the kernels, or of what is sampled on the host for a CUDA device, 1..256; 0 = what affinity and cgroup allow

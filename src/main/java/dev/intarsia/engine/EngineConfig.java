@@ -44,7 +44,7 @@ record EngineConfig(
     /** Slots are numbered by ints, and the prefix cache's arrays too. */
     private static final int MOST_BLOCKS = Integer.MAX_VALUE / KvCache.BLOCK - 1;
 
-    /** Sixteen million positions, if nobody asked for more: for a model so small that more would fit, the books about them take as much as they. */
+    /** What the longest sequence has that may be asked for, 2^24 tokens. More is made only where kvCacheBytes asks for it: the books take as much as the cache of a small model. */
     private static final int ENOUGH_BLOCKS = 1 << 20;
 
     static EngineConfig of(EngineOptions options, ModelConfig model, long freeMemory) {
@@ -110,7 +110,7 @@ record EngineConfig(
                     + " of the free memory is " + share + "; set maxModelLen to at most "
                     + Math.max(1, affordable * KvCache.BLOCK) + ", or kvCacheBytes");
         }
-        return (int) Math.min(Math.min(wanted, affordable), Math.max(perSequence, ENOUGH_BLOCKS));
+        return (int) Math.min(Math.min(wanted, affordable), ENOUGH_BLOCKS);
     }
 
     /** Blocks of the longest sequence. */
