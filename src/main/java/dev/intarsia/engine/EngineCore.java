@@ -264,11 +264,10 @@ public final class EngineCore implements AutoCloseable {
     }
 
     private Answer enqueue(Request.Asked asked) {
-        open.incrementAndGet(); // before the look at `draining`, so that who drains does not miss what is taken
+        checkTakes(); // a storm of refused calls does not touch the count that the draining waits for
+        open.incrementAndGet(); // before the second look, so that who drains does not miss what is taken
         try {
-            if (closing || draining) {
-                throw closed();
-            }
+            checkTakes();
             if (meters.waitingRequests.getAndIncrement() >= maxQueued) {
                 meters.waitingRequests.getAndDecrement();
                 meters.rejected.incrementAndGet();
@@ -290,6 +289,12 @@ public final class EngineCore implements AutoCloseable {
         return request.answer;
     }
 
+    private void checkTakes() {
+        if (closing || draining) {
+            throw closed();
+        }
+    }
+
     private void cancel(Request request) {
         cancelled.add(request);
         LockSupport.unpark(thread);
@@ -304,16 +309,19 @@ public final class EngineCore implements AutoCloseable {
         draining = true;
         long start = System.nanoTime();
         long allowed = grace.isNegative() ? 0 : TimeUnit.NANOSECONDS.convert(grace);
+        boolean drained = false;
         try {
             synchronized (ends) {
-                for (long left = allowed; open.get() > 0 && left > 0; left = allowed - (System.nanoTime() - start)) {
+                drained = open.get() == 0; // once seen it holds: what is counted later is refused
+                for (long left = allowed; !drained && left > 0; left = allowed - (System.nanoTime() - start)) {
                     TimeUnit.NANOSECONDS.timedWait(ends, left);
+                    drained = open.get() == 0;
                 }
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
-        return open.get() == 0 && !closing;
+        return drained && !closing;
     }
 
     private void checkPrompt(int[] prompt, int most) {
