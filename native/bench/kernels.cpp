@@ -44,16 +44,20 @@ constexpr uint64_t layer_bytes(Storage weights) {
 }
 
 // Reads memory as two streams.
-typedef uint64_t Lanes __attribute__((vector_size(64)));
+typedef uint64_t Lanes __attribute__((vector_size(16)));
 uint64_t read(const std::byte *from, uint64_t bytes) {
     const auto *first = reinterpret_cast<const Lanes *>(from);
-    const auto *second = first + bytes / 128;
-    Lanes sums[2] = {};
-    for (uint64_t i = 0; i < bytes / 128; ++i) {
-        sums[0] ^= first[i];
-        sums[1] ^= second[i];
+    const auto *second = first + bytes / 32;
+    Lanes sums[8] = {};
+    for (uint64_t i = 0; i < bytes / 32; i += 4) {
+        for (uint64_t lane = 0; lane < 4; ++lane) {
+            sums[lane] ^= first[i + lane];
+            sums[4 + lane] ^= second[i + lane];
+        }
     }
-    return sums[0][0] ^ sums[1][1];
+    uint64_t sum = 0;
+    for (const Lanes &each : sums) sum ^= each[0] ^ each[1];
+    return sum;
 }
 
 // Fused multiply-adds in 16 independent chains, 512 a turn, of as many lanes as the processor has.

@@ -17,17 +17,17 @@ namespace {
 
 constexpr uint32_t kGroup = 4; // tiles
 
-// Few rows wait for memory: while a group of tiles is worked on, the next comes to the second-level cache.
-template <int R> INTARSIA_INLINE void fetch(const uint8_t *from) {
-    if constexpr (R <= 4) {
+// While the first rows of a group of tiles are worked on, the next group comes to the second-level cache.
+template <bool First> INTARSIA_INLINE void fetch(const uint8_t *from) {
+    if constexpr (First) {
         __builtin_prefetch(from, 0, 2);
     }
 }
 
 // Products of R rows and T tiles, as f32 with all scales applied.
-template <class V, Storage S, int R, int T> struct QuantizedDots;
+template <class V, Storage S, int R, int T, bool First> struct QuantizedDots;
 
-template <class V, int R, int T> struct QuantizedDots<V, Storage::INT8, R, T> {
+template <class V, int R, int T, bool First> struct QuantizedDots<V, Storage::INT8, R, T, First> {
     using I = Ints<V>;
 
     INTARSIA_BLOCK static void run(const int8_t *const *x, const int32_t *const *sums, const uint8_t *const *tiles,
@@ -45,7 +45,7 @@ template <class V, int R, int T> struct QuantizedDots<V, Storage::INT8, R, T> {
             typename I::Weights weight[T];
             unroll<T>([&](auto t) {
                 weight[t.value] = I::load_int8(w[t.value] + quad * 64);
-                fetch<R>(w[t.value] + quad * 64 + ahead);
+                fetch<First>(w[t.value] + quad * 64 + ahead);
             });
             unroll<R>([&](auto r) {
                 const typename I::Inputs in = I::inputs(x[r.value] + quad * 4);
@@ -64,7 +64,7 @@ template <class V, int R, int T> struct QuantizedDots<V, Storage::INT8, R, T> {
     }
 };
 
-template <class V, int R, int T> struct QuantizedDots<V, Storage::INT4, R, T> {
+template <class V, int R, int T, bool First> struct QuantizedDots<V, Storage::INT4, R, T, First> {
     using I = Ints<V>;
 
     INTARSIA_BLOCK static void run(const int8_t *const *x, const int32_t *const *sums, const uint8_t *const *tiles,
@@ -85,7 +85,7 @@ template <class V, int R, int T> struct QuantizedDots<V, Storage::INT4, R, T> {
                 typename I::Weights low[T], high[T];
                 unroll<T>([&](auto t) {
                     I::load_int4(tiles[t.value] + first + i.value * 64, low[t.value], high[t.value]);
-                    fetch<R>(tiles[t.value] + first + i.value * 64 + ahead);
+                    fetch<First>(tiles[t.value] + first + i.value * 64 + ahead);
                 });
                 unroll<R>([&](auto r) {
                     const int8_t *from = x[r.value] + group * kScaled + i.value * 8;
@@ -98,7 +98,7 @@ template <class V, int R, int T> struct QuantizedDots<V, Storage::INT4, R, T> {
             });
             unroll<T>([&](auto t) {
                 const V scale = I::widen(tiles[t.value] + step + group % 2 * 32);
-                fetch<R>(tiles[t.value] + step + ahead);
+                fetch<First>(tiles[t.value] + step + ahead);
                 unroll<R>([&](auto r) {
                     total[r.value][t.value] =
                         V::fma(sum[r.value][t.value].floats(), scale, total[r.value][t.value]);
@@ -162,12 +162,16 @@ private:
         for (uint64_t begin = rows.begin; begin < rows.end; begin += kRows) {
             const uint32_t row = static_cast<uint32_t>(begin);
             row_blocks<kMostRows>(least(kRows, static_cast<uint32_t>(rows.end) - row), [&](uint32_t r0, auto r) {
-                block<r.value>(row + r0, places, weights, count, per_unit);
+                if (row + r0 == rows.begin) {
+                    block<r.value, true>(row + r0, places, weights, count, per_unit);
+                } else {
+                    block<r.value, false>(row + r0, places, weights, count, per_unit);
+                }
             });
         }
     }
 
-    template <int R>
+    template <int R, bool First>
     void block(uint32_t row, const typename Outputs<V>::Place *places, const uint8_t *const *weights, uint32_t count,
                uint32_t per_unit) const {
         const int8_t *x[R];
@@ -182,7 +186,7 @@ private:
         tile_blocks<room >= 4 ? 4 : room >= 2 ? 2 : 1>(count, [&](uint32_t t0, auto tiles) {
             constexpr int T = tiles.value;
             V out[R][T];
-            QuantizedDots<V, S, R, T>::run(x, sums, weights + t0, k_, out);
+            QuantizedDots<V, S, R, T, First>::run(x, sums, weights + t0, k_, out);
             for (int r = 0; r < R; ++r) {
                 for (int t = 0; t < T; ++t) {
                     dots[r][t0 + static_cast<uint32_t>(t)] = out[r][t];
