@@ -48,6 +48,17 @@ struct Chunk {
 
 // Sequences with known queries, keys and values, and a paged cache that is NaN where nothing is written. Tables name shuffled blocks; what no row may use is
 // far outside the cache.
+// What the kernel before attention is: it lets attention start, and writes to the cache a good while after that.
+__global__ void write_late(uint4 *keys, uint4 *values, const uint4 *all_keys, const uint4 *all_values, uint64_t count) {
+    cuda::let_next_start();
+    cuda::wait_for_earlier();
+    for (const long long start = clock64(); clock64() - start < 200000;) {}
+    for (uint64_t i = threadIdx.x; i < count; i += blockDim.x) {
+        keys[i] = all_keys[i];
+        values[i] = all_values[i];
+    }
+}
+
 class World {
 public:
     World(const Shape &shape, const std::vector<uint32_t> &lengths, uint32_t seed, uint32_t shuffle = 1) : shape_(shape) {
@@ -75,7 +86,7 @@ public:
     struct Step {
         Step(const World &world, uint32_t n_, uint32_t sequences_)
             : q(n_ * world.shape_.width() * (world.shape_.bf16() ? 2 : 4)), out(n_ * world.shape_.width() * 4),
-              keys(world.keys_.size()), values(keys.bytes()), sequences(1), starts(sequences_ + 1),
+              keys(world.keys_.size()), values(keys.bytes()), sequences(2), starts(sequences_ + 1),
               lengths(sequences_), tables(size_t{sequences_} * world.max_blocks_), n(n_) {}
         OnDevice<unsigned char> q, out, keys, values;
         OnDevice<uint32_t> sequences;
@@ -103,7 +114,7 @@ public:
         step.keys.set(keys_);
         step.values.set(values_);
         test::expect_ok(cudaMemset(step.out.data(), 0xFF, step.out.bytes()));
-        step.sequences.set({static_cast<uint32_t>(chunks.size())});
+        step.sequences.set({static_cast<uint32_t>(chunks.size()), 0});
         step.starts.set(starts);
         step.lengths.set(lengths);
         step.tables.set(tables);
@@ -154,6 +165,33 @@ public:
         test::expect_ok(cudaStreamSynchronize(context.stream));
         EXPECT_TRUE(step.out.intact());
         return result(step, out_storage);
+    }
+
+    // The same where what the step itself writes to the cache gets there only while attention may have begun.
+    Floats step_late(const cuda::Context &context, const std::vector<Chunk> &chunks, bool reads_of_others) {
+        uint32_t n = 0;
+        std::vector<uint32_t> before(written_.size(), UINT32_MAX);
+        for (const Chunk &c : chunks) {
+            n += c.count;
+            before[c.sequence] = std::min(before[c.sequence], c.length - c.count);
+        }
+        for (const Chunk &c : chunks) {
+            write(c.sequence, before[c.sequence]);
+        }
+        const std::vector<unsigned char> keys = keys_, values = values_; // as before the step
+        Step step(*this, n, static_cast<uint32_t>(chunks.size()));
+        fill(step, chunks);
+        const OnDevice<unsigned char> all_keys(keys_), all_values(values_);
+        step.keys.set(keys);
+        step.values.set(values);
+        step.sequences.set({static_cast<uint32_t>(chunks.size()), reads_of_others});
+        test::expect_ok(cudaDeviceSynchronize());
+        const auto at = [](const OnDevice<unsigned char> &from) { return reinterpret_cast<const uint4 *>(from.data()); };
+        cuda::launch(context, "writing late", write_late, dim3(1), dim3(512), 0, reinterpret_cast<uint4 *>(step.keys.data()),
+                     reinterpret_cast<uint4 *>(step.values.data()), at(all_keys), at(all_values), keys_.size() / 16);
+        cuda::launch(context, args(step, Storage::F32));
+        test::expect_ok(cudaStreamSynchronize(context.stream));
+        return result(step, Storage::F32);
     }
 
     // The relative error of rows first, first + every, ... of a step.
@@ -410,6 +448,33 @@ TEST_F(CudaAttention, CompanyChangesNothing) {
     }
 }
 
+// Attention begins while the kernel before it still runs, which writes this step's keys and values: those are waited for, and of other sequences too.
+TEST_F(CudaAttention, SeesWhatIsWrittenJustBefore) {
+    uint32_t seed = 900;
+    for (const uint32_t dim : {64u, 128u}) {
+        for (const uint32_t window : {0u, 5u, 70u}) {
+            const Shape shape = {4, 2, dim, window, Storage::BF16};
+            const auto check = [&](const std::vector<Chunk> &chunks, bool reads_of_others) {
+                World world(shape, {300, 300, 300}, ++seed);
+                const Floats late = world.step_late(context, chunks, reads_of_others);
+                const std::string what = std::to_string(chunks.size()) + " sequences, the first with " + std::to_string(chunks[0].count) + " tokens of " +
+                                         std::to_string(chunks[0].length) + ", " + text(shape);
+                EXPECT_LT(world.error(late, chunks), 5e-3) << what;
+                EXPECT_EQ(late, world.step(context, chunks, 0)) << what;
+            };
+            for (const uint32_t count : {1u, 3u, 8u, 40u}) {
+                for (const uint32_t length : {count, 62u, 64u, 65u, 67u, 130u, 300u}) {
+                    if (length >= count) check({{0, length, count}}, false);
+                }
+                check({{0, 129, 1}, {1, 64, count}, {2, 300, 1}}, false);
+                // The second has what the first writes; as if it were another's blocks.
+                check({{0, 40 + count, count}, {0, 41 + count, 1}}, true);
+                check({{0, 190, count}, {0, 191, 1}, {1, 77, 1}}, true);
+            }
+        }
+    }
+}
+
 // A graph captured once is right for other lengths, tables and numbers of sequences.
 TEST_F(CudaAttention, ReplaysReadTheStep) {
     for (const Shape &shape : {Shape{16, 8, 128, 0, Storage::BF16}, Shape{4, 2, 16, 0, Storage::F32}}) {
@@ -417,7 +482,7 @@ TEST_F(CudaAttention, ReplaysReadTheStep) {
             const std::vector<uint32_t> lengths = {1000, 300, 70, 90, 130};
             World world(shape, lengths, 600);
             World::Step step(world, n, 5);
-            step.sequences.set({0});
+            step.sequences.set({0, 0});
             step.starts.set({0, 0, 0, 0, 0, 0});
             const cudaGraphExec_t exec = capture([&] { cuda::launch(context, world.args(step, Storage::F32)); });
             const std::vector<std::vector<Chunk>> steps = n == 1 ? std::vector<std::vector<Chunk>>{{{0, 40, 1}}, {{0, 999, 1}}, {{1, 300, 1}}, {}}
@@ -531,7 +596,7 @@ TEST_F(CudaAttention, DISABLED_Speed) {
         for (size_t i = tables.size() - 1; i > 0; --i) {
             std::swap(tables[i], tables[numbers.below(static_cast<uint32_t>(i + 1))]);
         }
-        OnDevice<uint32_t> sequences(std::vector<uint32_t>{c.sequences});
+        OnDevice<uint32_t> sequences(std::vector<uint32_t>{c.sequences, 0});
         OnDevice<int32_t> d_starts(starts), d_lengths(lengths), d_tables(tables);
         const double us = microseconds(n > 4096 ? 4 : 28, [&](uint32_t i) {
             const size_t at = i % layers * layer / 2;

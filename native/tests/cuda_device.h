@@ -47,7 +47,7 @@ public:
 
     void set(const std::vector<T> &values) { expect_ok(cudaMemcpy(data_, values.data(), values.size() * sizeof(T), cudaMemcpyHostToDevice)); }
     void zero() { expect_ok(cudaMemset(data_, 0, bytes())); }
-    T *data() { return static_cast<T *>(data_); }
+    T *data() const { return static_cast<T *>(data_); }
     size_t bytes() const { return count_ * sizeof(T); }
     std::vector<T> get() const {
         expect_ok(cudaDeviceSynchronize());

@@ -207,7 +207,8 @@ struct AttentionArgs {
     uint32_t heads;
     uint32_t window; // 0 = none
     float scale;
-    const uint32_t *sequences;   // how many; behind a pointer, so that resolved arguments serve steps with any number
+    const uint32_t *sequences;   // how many; behind a pointer, so that resolved arguments serve steps with any number. On a device another word follows: not 0 if
+                                 // of one sequence's cache blocks another writes to some in this step
     const int32_t *query_starts; // [sequences + 1]; rows of out past the last are set to zero
     const int32_t *lengths;      // [sequences]
     const int32_t *block_tables; // [sequences, max_blocks]

@@ -44,7 +44,7 @@ void launch(const Context &context, const cpu::AttentionArgs &args) {
         launch_attention_any(context, shape, args.q_storage);
         return;
     }
-    if (try_attention_single(context, shape)) {
+    if (try_attention_single(context, shape) || try_attention_few(context, shape)) {
         return;
     }
     const bool all = args.n <= kFewTokens;

@@ -37,6 +37,7 @@ constexpr int kKeys = static_cast<int>(cpu::kKeys);
 constexpr uint32_t kFewTokens = 64;
 void launch_attention_decode(const Context &context, const AttentionShape &shape, bool all);
 bool try_attention_single(const Context &context, const AttentionShape &shape); // one token, where there are clusters; false = not launched
+bool try_attention_few(const Context &context, const AttentionShape &shape); // up to eight, likewise
 void launch_attention_prefill(const Context &context, const AttentionShape &shape);
 bool can_launch_attention_hopper(const Context &context, const AttentionShape &shape); // prefill where there is wgmma
 void launch_attention_hopper(const Context &context, const AttentionShape &shape);
@@ -61,6 +62,9 @@ struct Sequence {
         table = shape.block_tables + uint64_t{index} * shape.max_blocks;
     }
 };
+
+// Whether a sequence reads of the cache what another writes in this step.
+__device__ inline bool reads_of_others(const AttentionShape &shape) { return shape.n != 1 && shape.sequences[1] != 0; }
 
 // The first position that one at `position` sees.
 __device__ inline int32_t first_visible(int32_t position, uint32_t window) {
@@ -90,6 +94,24 @@ struct Running {
         maximum = top;
     }
 };
+
+// Of 32 key blocks of a row in rising order, a lane each, with its maximum and sum: what older outputs and its own are multiplied by, and the sum. `maximum` is
+// that of the blocks before, and then of these too.
+__device__ inline float4 factors_of(float2 own, float &maximum, uint32_t lane) {
+    float top = own.x;
+#pragma unroll
+    for (uint32_t k = 1; k < 32; k *= 2) {
+        const float other = __shfl_up_sync(0xFFFFFFFFu, top, k);
+        top = lane >= k ? fmaxf(top, other) : top;
+    }
+    const float older = __shfl_up_sync(0xFFFFFFFFu, top, 1);
+    Running running;
+    running.maximum = lane == 0 ? maximum : fmaxf(maximum, older);
+    float old_factor, new_factor;
+    running.merge(own.x, own.y, old_factor, new_factor);
+    maximum = fmaxf(maximum, __shfl_sync(0xFFFFFFFFu, top, 31));
+    return make_float4(old_factor, new_factor, own.y, 0.0f);
+}
 
 __device__ inline float merged(float block, float new_factor, float old, float old_factor) {
     return __fmaf_rn(block, new_factor, __fmul_rn(old, old_factor));

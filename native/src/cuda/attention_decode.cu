@@ -4,20 +4,22 @@
 // keys for q k, and after the scores have gone round, a quarter of the elements for p V, so that the results stay in registers. Where a work is cut, the results
 // of its key blocks go to scratch memory, and the last thread block to arrive merges them all.
 //
-// Before wait_for_earlier() this reads the step's buffers and, for a single token, what earlier steps left in the cache. Those steps are done: the first kernels
-// of a step, the embedding and the table of rotations, let others start only once they have waited themselves, so whatever runs beside this one is of this step.
+// Before wait_for_earlier() this reads the step's buffers and, unless a sequence reads what another writes in this step, what earlier steps left in the cache.
+// Those steps are done: the first kernels of a step, the embedding and the table of rotations, let others start only once they have waited themselves, so whatever runs beside this one is of this step.
 #include "cuda/attention_deal.h"
 #include "cuda/attention_tile.h"
 
 namespace intarsia::cuda {
 namespace {
 
-constexpr uint32_t kStages = 2; // of the ring
-constexpr uint32_t kBlocks = 3; // thread blocks of a multiprocessor: while one computes the others' key blocks are on their way
+// Stages of the ring, and thread blocks of a multiprocessor. The longer ring is the better one where it is filled before the step's own keys are there, which
+// takes a part of the time; more blocks hide more of what each does.
+constexpr uint32_t kFewTokensStages = 3, kFewTokensBlocks = 2, kManyTokensStages = 2, kManyTokensBlocks = 3;
+constexpr uint32_t kManyTokens = 129;
 constexpr uint32_t kWarps = 4;
 constexpr uint32_t kThreads = kWarps * 32;
 
-template <int DIM> struct Memory {
+template <int DIM, uint32_t kStages> struct Memory {
     static constexpr uint32_t kStage = 2 * Layout<DIM>::kBytes; // keys, then values
     static constexpr uint32_t kQueries = kTileRows * DIM * 2;   // of a work
     static constexpr uint32_t kBytes = kStages * (kStage + kQueries);
@@ -30,7 +32,7 @@ struct Plan {
     bool all;
 };
 
-template <int DIM> class Decode {
+template <int DIM, uint32_t kStages> class Decode {
 public:
     __device__ Decode(const AttentionShape &shape, const Plan &plan, char *memory)
         : shape_(shape), plan_(plan), memory_(memory), ring_(shared_address(memory)), warp_(threadIdx.x / 32), lane_(threadIdx.x % 32) {}
@@ -84,17 +86,16 @@ public:
     }
 
 private:
-    using Place = Memory<DIM>;
+    using Place = Memory<DIM, kStages>;
     static constexpr uint32_t kTogether = 16;             // results of key blocks that are loaded at a time to be merged
     static constexpr uint32_t kPairs = DIM / 16 / kWarps; // of tiles of 8 elements, of a warp
     enum class Positions { ALL, OLD, NEW }; // OLD: those before this step, and what nobody sees; NEW: those of this step, and the queries
 
     __device__ bool more(const Walk &walk) const { return walk.item < bounds_.end || (!cut_ && walk.block != 0 && walk.item < bounds_.total); }
 
-    // Fills the ring but for one stage: for a single token first with what earlier steps wrote, and once that is allowed with the positions of this step. (Of
-    // several sequences one may share blocks that another writes in this step.)
+    // Fills the ring but for one stage: first with what earlier steps wrote, and once that is allowed with the positions of this step.
     __device__ void start(const Walk &from) {
-        const bool early = shape_.n == 1;
+        const bool early = !reads_of_others(shape_);
         ahead_ = from;
         look_up();
         if (early) {
@@ -186,7 +187,7 @@ private:
     // One item: merged into the registers, or to scratch memory.
     __device__ void attend(const Walk &here, uint32_t stage, bool whole, bool fresh) {
         Scores s;
-        score_together<DIM>(s, q_, memory_ + stage * Place::kStage, ring_ + stage * Place::kStage, warp_, lane_, here.rows > 8);
+        score_together<DIM, kWarps>(s, q_, memory_ + stage * Place::kStage, ring_ + stage * Place::kStage, warp_, lane_, here.rows > 8, 0);
         const int32_t start = here.start();
         const int32_t oldest = here.sequence.count == 1 ? here.sequence.before : here.sequence.before + static_cast<int32_t>(here.row / shape_.group);
         const bool full = start + kKeys <= oldest + 1 && start >= first_visible(here.hi - 1, shape_.window); // rows past the last may be anything
@@ -381,21 +382,10 @@ private:
             if (block < end) {
                 own = __ldcg(reinterpret_cast<const float2 *>(from + uint64_t{block} * step + at));
             }
-            float top = own.x;
-#pragma unroll
-            for (uint32_t k = 1; k < 32; k *= 2) {
-                const float other = __shfl_up_sync(0xFFFFFFFFu, top, k);
-                top = lane_ >= k ? fmaxf(top, other) : top;
-            }
-            const float older = __shfl_up_sync(0xFFFFFFFFu, top, 1);
-            Running running;
-            running.maximum = lane_ == 0 ? maximum : fmaxf(maximum, older);
-            float old_factor, new_factor;
-            running.merge(own.x, own.y, old_factor, new_factor);
+            const float4 factors = factors_of(own, maximum, lane_);
             if (block < (end - begin + kTogether - 1) / kTogether * kTogether + begin) { // what is too much is merged as nothing
-                to[block - begin] = block < end ? make_float4(old_factor, new_factor, own.y, 0.0f) : make_float4(1.0f, 0.0f, 0.0f, 0.0f);
+                to[block - begin] = block < end ? factors : make_float4(1.0f, 0.0f, 0.0f, 0.0f);
             }
-            maximum = fmaxf(maximum, __shfl_sync(0xFFFFFFFFu, top, 31));
         }
     }
 
@@ -423,28 +413,32 @@ private:
     uint32_t q_[DIM / 16][4];
 };
 
-template <int DIM>
-__global__ void __launch_bounds__(kThreads, kBlocks)
+template <int DIM, uint32_t STAGES, uint32_t BLOCKS>
+__global__ void __launch_bounds__(kThreads, BLOCKS)
     attention_decode(const __grid_constant__ AttentionShape shape, const __grid_constant__ Plan plan) {
     extern __shared__ __align__(kAlign) char memory[];
-    Decode<DIM>(shape, plan, memory).run();
+    Decode<DIM, STAGES>(shape, plan, memory).run();
 }
 
-template <int DIM> void run(const Context &context, const AttentionShape &shape, const Plan &plan, uint32_t blocks) {
-    constexpr uint32_t kBytes = Memory<DIM>::kBytes;
-    check(cudaFuncSetAttribute(attention_decode<DIM>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes), "shared memory of attention");
-    launch(context, "attention", attention_decode<DIM>, dim3(blocks), dim3(kThreads), kBytes, shape, plan);
+template <int DIM, uint32_t STAGES, uint32_t BLOCKS> void run(const Context &context, const AttentionShape &shape, const Plan &plan, uint64_t items) {
+    constexpr uint32_t kBytes = Memory<DIM, STAGES>::kBytes;
+    check(cudaFuncSetAttribute(attention_decode<DIM, STAGES, BLOCKS>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes), "shared memory of attention");
+    const uint64_t places = uint64_t{BLOCKS} * static_cast<uint32_t>(context.multiprocessors);
+    launch(context, "attention", attention_decode<DIM, STAGES, BLOCKS>, dim3(static_cast<uint32_t>(items < places ? items : places)), dim3(kThreads), kBytes, shape,
+           plan);
+}
+
+template <int DIM> void run(const Context &context, const AttentionShape &shape, const Plan &plan, uint64_t items) {
+    (shape.n < kManyTokens ? run<DIM, kFewTokensStages, kFewTokensBlocks> : run<DIM, kManyTokensStages, kManyTokensBlocks>)(context, shape, plan, items);
 }
 
 } // namespace
 
 void launch_attention_decode(const Context &context, const AttentionShape &shape, bool all) {
     const Plan plan = {reinterpret_cast<float *>(context.scratch), context.scratch_bytes / 4, context.counters, all};
-    uint64_t blocks = uint64_t{kBlocks} * static_cast<uint32_t>(context.multiprocessors);
     const uint64_t works = uint64_t{shape.n} * shape.cache.kv_heads * ceil_div(shape.group, kTileRows); // never more
     const uint64_t items = works * (ceil_div(shape.max_blocks, kKeys / cpu::kBlock) + 1);
-    blocks = items < blocks ? items : blocks;
-    (shape.cache.head_dim == 128 ? run<128> : run<64>)(context, shape, plan, static_cast<uint32_t>(blocks));
+    (shape.cache.head_dim == 128 ? run<128> : run<64>)(context, shape, plan, items);
 }
 
 } // namespace intarsia::cuda

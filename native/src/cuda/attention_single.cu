@@ -1,6 +1,7 @@
 // Attention of one token, where there are clusters: one head of the cache is a cluster's, whose blocks take key blocks in turns. What earlier steps left in the
 // cache is on its way before the kernel before this one is done. The results of key blocks go to scratch memory, and once all are there each block of the
 // cluster merges some of the elements.
+// (By way of the other blocks' shared memory, as in attention_few.cu, each key block takes 0.4 us more.)
 //
 // As in attention_decode.cu, the step's buffers and what earlier steps wrote are read before wait_for_earlier(): the first kernels of a step, the embedding and
 // the table of rotations, let others start only once they have waited themselves, so whatever runs beside this one is of this step.
@@ -175,7 +176,7 @@ private:
     __device__ void attend(uint32_t block, uint32_t stage) {
         Scores s;
         const uint32_t at = base_ + stage * Memory<DIM>::kStage;
-        score_together<DIM>(s, q_, memory_ + stage * Memory<DIM>::kStage, at, warp_, lane_, false);
+        score_together<DIM, kWarps>(s, q_, memory_ + stage * Memory<DIM>::kStage, at, warp_, lane_, false, 0);
         const int32_t start = (first_ + static_cast<int32_t>(block)) * kKeys;
         if (start + kKeys > position_ + 1 || start < lo_) {
             const Visible visible = {{lo_ - start, lo_ - start}, {position_ + 1 - start, position_ + 1 - start}};
@@ -276,21 +277,10 @@ private:
             const uint32_t block = i + lane_;
             const float2 own =
                 block < count ? __ldcg(reinterpret_cast<const float2 *>(at + uint64_t{from + block} * step())) : make_float2(-INFINITY, 0.0f);
-            float top = own.x;
-#pragma unroll
-            for (uint32_t k = 1; k < 32; k *= 2) {
-                const float other = __shfl_up_sync(0xFFFFFFFFu, top, k);
-                top = lane_ >= k ? fmaxf(top, other) : top;
-            }
-            const float older = __shfl_up_sync(0xFFFFFFFFu, top, 1);
-            Running running;
-            running.maximum = lane_ == 0 ? maximum : fmaxf(maximum, older);
-            float old_factor, new_factor;
-            running.merge(own.x, own.y, old_factor, new_factor);
+            const float4 factors = factors_of(own, maximum, lane_);
             if (block < count) {
-                to[block] = make_float4(old_factor, new_factor, own.y, 0.0f);
+                to[block] = factors;
             }
-            maximum = fmaxf(maximum, __shfl_sync(0xFFFFFFFFu, top, 31));
         }
     }
 
@@ -325,20 +315,9 @@ uint64_t partial_bytes(const AttentionShape &shape) {
 // As many blocks to a cluster, up to `most`, as the device can hold for all heads at once; 0 if none.
 template <int DIM> uint32_t cluster_of(uint32_t heads, uint32_t most) {
     for (uint32_t cluster = most; cluster > 1; cluster /= 2) {
-        cudaLaunchAttribute attribute{};
-        attribute.id = cudaLaunchAttributeClusterDimension;
-        attribute.val.clusterDim = {cluster, 1, 1};
-        cudaLaunchConfig_t config{};
-        config.gridDim = dim3(heads * cluster);
-        config.blockDim = dim3(kThreads);
-        config.dynamicSmemBytes = Memory<DIM>::kBytes;
-        config.attrs = &attribute;
-        config.numAttrs = 1;
-        int together = 0;
-        if (cudaOccupancyMaxActiveClusters(&together, attention_single<DIM>, &config) == cudaSuccess && together >= static_cast<int>(heads)) {
+        if (clusters_at_once(attention_single<DIM>, cluster, kThreads, Memory<DIM>::kBytes) >= heads) {
             return cluster;
         }
-        cudaGetLastError();
     }
     return 0;
 }

@@ -93,18 +93,24 @@ template <int DIM, int M, class Query> __device__ inline void score(Scores (&s)[
     }
 }
 
-// Scores of one tile by four warps, all threads of a block: each computes those of 16 keys from the queries in `q`, in the order of sums of score(), and puts
-// them where these keys were; all come back with those of all keys. `keys` is in shared memory, also at the address `at`; `upper`: there are rows from 8 on.
-template <int DIM>
-__device__ inline void score_together(Scores &s, const uint32_t (&q)[DIM / 16][4], char *keys, uint32_t at, uint32_t warp, uint32_t lane, bool upper) {
-    constexpr uint32_t kStep = 24; // floats between rows: those of a quarter warp lie in different banks
-    constexpr uint32_t kWarpKeys = Layout<DIM>::kBytes / 4;
+// All threads of `WARPS` warps that lie together and call this number theirs; 0 is __syncthreads'.
+template <int WARPS> __device__ inline void meet_warps(uint32_t number) { asm volatile("bar.sync %0, %1;" ::"r"(number), "n"(WARPS * 32) : "memory"); }
+
+// Scores of one tile by so many warps, which meet by `number`: each computes those of its share of the keys from the queries in `q`, in the order of sums of
+// score(), and puts them where these keys were; all come back with those of all keys. `keys` is in shared memory, also at the address `at`; `upper`: there are
+// rows from 8 on.
+template <int DIM, int WARPS>
+__device__ inline void score_together(Scores &s, const uint32_t (&q)[DIM / 16][4], char *keys, uint32_t at, uint32_t warp, uint32_t lane, bool upper,
+                                      uint32_t number) {
+    constexpr uint32_t kEights = 8 / WARPS;         // of keys, of a warp
+    constexpr uint32_t kStep = kEights * 8 + 8;     // floats between rows: those of a quarter warp lie in different banks
+    constexpr uint32_t kWarpKeys = Layout<DIM>::kBytes / WARPS;
     const uint32_t first = at + warp * kWarpKeys + Layout<DIM>::at(lane & 7, lane >> 3); // chunks 0..3
-    float c[2][4] = {};
+    float c[kEights][4] = {};
 #pragma unroll
     for (int two = 0; two < DIM / 32; ++two) {
 #pragma unroll
-        for (uint32_t j = 0; j < 2; ++j) {
+        for (uint32_t j = 0; j < kEights; ++j) {
             uint32_t b[4];
             load_matrices(b, (first ^ two * 64) + j * (8 * DIM * 2));
             multiply(c[j], q[2 * two], b[0], b[1]);
@@ -114,17 +120,17 @@ __device__ inline void score_together(Scores &s, const uint32_t (&q)[DIM / 16][4
     __syncwarp();
     const uint32_t mine = (lane / 4 * kStep + 2 * (lane % 4)) * 4;
 #pragma unroll
-    for (uint32_t j = 0; j < 2; ++j) {
+    for (uint32_t j = 0; j < kEights; ++j) {
         char *const to = keys + warp * kWarpKeys + mine + j * 32;
         *reinterpret_cast<float2 *>(to) = make_float2(c[j][0], c[j][1]);
         if (upper) {
             *reinterpret_cast<float2 *>(to + 8 * kStep * 4) = make_float2(c[j][2], c[j][3]);
         }
     }
-    __syncthreads();
+    meet_warps<WARPS>(number);
 #pragma unroll
     for (int j = 0; j < 8; ++j) {
-        const char *const from = keys + j / 2 * kWarpKeys + mine + j % 2 * 32;
+        const char *const from = keys + j / kEights * kWarpKeys + mine + j % kEights * 32;
         const float2 low = *reinterpret_cast<const float2 *>(from);
         const float2 high = upper ? *reinterpret_cast<const float2 *>(from + 8 * kStep * 4) : make_float2(0.0f, 0.0f);
         s[j][0] = low.x;

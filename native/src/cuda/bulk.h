@@ -15,6 +15,23 @@ inline bool has_bulk(const Context &context) {
     return cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, context.device) == cudaSuccess && major >= 9;
 }
 
+// How many clusters of so many blocks the device holds at once; 0 if it has no such.
+template <typename... Parameters> uint32_t clusters_at_once(void (*kernel)(Parameters...), uint32_t cluster, uint32_t threads, uint32_t shared_bytes) {
+    cudaLaunchAttribute attribute{};
+    attribute.id = cudaLaunchAttributeClusterDimension;
+    attribute.val.clusterDim = {cluster, 1, 1};
+    cudaLaunchConfig_t config{};
+    config.gridDim = dim3(cluster);
+    config.blockDim = dim3(threads);
+    config.dynamicSmemBytes = shared_bytes;
+    config.attrs = &attribute;
+    config.numAttrs = 1;
+    int count = 0;
+    if (cudaOccupancyMaxActiveClusters(&count, kernel, &config) == cudaSuccess && count > 0) return static_cast<uint32_t>(count);
+    cudaGetLastError();
+    return 0;
+}
+
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
 
 namespace bulk {
@@ -41,6 +58,14 @@ __device__ inline void wait(uint32_t barrier, uint32_t parity) {
 // `bytes`, a multiple of 16, to shared memory; both addresses are multiples of 16.
 __device__ inline void copy(uint32_t to, const void *from, uint32_t bytes, uint32_t barrier) {
     asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(to), "l"(from), "r"(bytes), "r"(barrier)
+                 : "memory");
+}
+
+// The same of what is read once: it is the first to leave the second-level cache, and what is used again, code not least, stays.
+__device__ inline void copy_once(uint32_t to, const void *from, uint32_t bytes, uint32_t barrier) {
+    asm volatile("{\n.reg .b64 first;\ncreatepolicy.fractional.L2::evict_first.b64 first, 1.0;\n"
+                 "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], first;\n}" ::"r"(to),
+                 "l"(from), "r"(bytes), "r"(barrier)
                  : "memory");
 }
 

@@ -58,6 +58,13 @@ __device__ inline void load(uint32_t to, const CUtensorMap *map, uint32_t barrie
                  "r"(barrier), "r"(k), "r"(row)
                  : "memory");
 }
+// The same of what no other block reads: it is the first to leave the second-level cache.
+__device__ inline void load_once(uint32_t to, const CUtensorMap *map, uint32_t barrier, uint32_t k, uint32_t row) {
+    asm volatile("{\n.reg .b64 first;\ncreatepolicy.fractional.L2::evict_first.b64 first, 1.0;\n"
+                 "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1, {%3, %4}], [%2], first;\n}" ::"r"(to),
+                 "l"(map), "r"(barrier), "r"(k), "r"(row)
+                 : "memory");
+}
 // The same to each block of the cluster that `blocks` has a bit for, and at its barrier.
 __device__ inline void load_for(uint32_t to, const CUtensorMap *map, uint32_t barrier, uint32_t k, uint32_t row, uint16_t blocks) {
     asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {%3, %4}], [%2], %5;" ::"r"(to),

@@ -30,6 +30,8 @@ constexpr uint32_t kJoinRows = 320; // from here cuBLASLt and a norm of its own 
 // Rows from this width on: for narrower ones a kernel less saves little, and rounding them before they are scaled and not after took a model of width 64 from 1.8e-2
 // to 2.2e-2 of error in its logits.
 constexpr uint32_t kJoinWidth = 256;
+// Between these, heads are made ready by a kernel of their own: it lets attention, whose keys and values take the most of such a layer, begin sooner.
+constexpr uint32_t kLeastApart = 33, kMostApart = 64;
 constexpr uint64_t kSquares = uint64_t{4} << 20; // bytes of scratch memory, its last
 
 bool by_groups(const Context &context, const LinearArgs &args) { return !context.deterministic && args.n >= kWgmmaRows && can_wgmma(context, args); }
@@ -80,7 +82,8 @@ uint32_t launch_together(const Context &context, const KernelArgs *calls, uint32
         done = 2;
     }
     const auto *heads = done + 1 < count ? std::get_if<cpu::QkvArgs>(calls + done + 1) : nullptr;
-    if (heads != nullptr && can_attend(*linear, *heads) && apart(*linear, heads->q.out, uint64_t{heads->n} * heads->q.heads * kWgmmaHead * 2) &&
+    const bool with_heads = linear->n < kLeastApart || linear->n > kMostApart;
+    if (heads != nullptr && with_heads && can_attend(*linear, *heads) && apart(*linear, heads->q.out, uint64_t{heads->n} * heads->q.heads * kWgmmaHead * 2) &&
         apart(*linear, heads->k.out, uint64_t{heads->n} * heads->k.heads * kWgmmaHead * 2)) {
         around.attends = true;
         around.heads = *heads;

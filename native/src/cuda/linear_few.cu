@@ -36,7 +36,8 @@ constexpr uint32_t kHeadsShared = 96 << 10; // with more, clusters wait for the 
 constexpr uint32_t kHeadTiles = 4; // of a block that makes heads ready
 
 // As few as will do: registers decide how many blocks of the next kernels start beside these.
-constexpr int registers_of(uint32_t tiles, uint32_t dim) { return dim != 0 ? 80 : tiles == 1 ? 40 : 64; }
+constexpr int registers_of(uint32_t tiles, uint32_t dim, bool direct) { return dim != 0 ? 80 : direct ? 56 : tiles == 1 ? 40 : 64; }
+constexpr uint32_t kDirectSteps = 6;
 
 // Shared memory, in bytes: barriers, the ring of weights, sums of slices (of two groups), rows of bf16, and for a norm the rows of f32 and a scale for each;
 // heads that this block makes ready.
@@ -48,7 +49,7 @@ struct Room {
 
 constexpr uint32_t capacity_of(uint32_t n) { return n == 1 ? 1 : kMostRows; } // rows that a kernel is made for
 
-Room room_of(const LinearArgs &args, uint32_t tiles, uint32_t depth, bool norm, uint32_t dim) {
+Room room_of(const LinearArgs &args, uint32_t tiles, uint32_t depth, bool norm, uint32_t dim, bool direct = false) {
     const uint32_t k = args.parts[0].weight.k, n = args.n;
     Room room{};
     room.depth = depth;
@@ -56,7 +57,7 @@ Room room_of(const LinearArgs &args, uint32_t tiles, uint32_t depth, bool norm, 
     room.ring = 128;
     room.sums = room.ring + depth * tiles * kOutputs * room.pitch;
     room.inputs = room.sums + (depth == 1 ? 1 : 2) * slices_of(k).count * tiles * capacity_of(n) * kOutputs * 4;
-    room.rows = room.inputs + n * room.pitch;
+    room.rows = room.inputs + (direct ? 0 : n * room.pitch);
     room.scales = room.rows + (norm ? n * k * 4 : 0);
     room.heads = room.scales + (norm ? 32 : 0);
     room.end = room.heads + (dim == 0 ? 0 : kMostRows / (dim / 32) * dim * 4);
@@ -180,9 +181,10 @@ template <uint32_t Rows> struct Heads<0, Rows> {};
 
 #endif
 
-// Rows: 1, or up to 8. Pair: pairs of tiles are of gate and up, whose rows lie behind all gates'. Dim: of the heads that are made ready, or 0.
-template <uint32_t Tiles, uint32_t Rows, bool Norm, bool Pair, uint32_t Dim>
-__global__ void __maxnreg__(registers_of(Tiles, Dim))
+// Rows: 1, or up to 8. Pair: pairs of tiles are of gate and up, whose rows lie behind all gates'. Dim: of the heads that are made ready, or 0. Direct: one tile of
+// few inputs, which go to registers alone, as each is used once.
+template <uint32_t Tiles, uint32_t Rows, bool Norm, bool Pair, uint32_t Dim, bool Direct = false>
+__global__ void __maxnreg__(registers_of(Tiles, Dim, Direct))
     few(const __grid_constant__ LinearArgs args, const __grid_constant__ NormArgs norm, const __grid_constant__ QkvArgs qkv, const Room room,
         const Slices slices) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
@@ -212,7 +214,7 @@ __global__ void __maxnreg__(registers_of(Tiles, Dim))
         for (uint32_t r = lane; r < Tiles * kOutputs; r += kWarp) {
             const bool up = Pair && r >= outputs;
             const uint32_t o = min(output + group * onward + (up ? r - outputs : r), width - 1);
-            bulk::copy(base + room.ring + (slot * Tiles * kOutputs + r) * room.pitch,
+            bulk::copy_once(base + room.ring + (slot * Tiles * kOutputs + r) * room.pitch,
                        static_cast<const __nv_bfloat16 *>(args.parts[up ? 1 : part].weight.data) + uint64_t{o} * k, k * 2, barrier);
         }
     };
@@ -245,7 +247,7 @@ __global__ void __maxnreg__(registers_of(Tiles, Dim))
     const bool ends = mine < outputs && row < n, adds = args.epilogue == Epilogue::ADD, narrow = args.out_storage == Storage::BF16 && !adds;
     char *out = static_cast<char *>(element(args.parts[part].out, row * width + output + mine, narrow));
     const float *residual_at = args.residual + row * width + output + mine;
-    const __nv_bfloat16 *x_from = static_cast<const __nv_bfloat16 *>(args.x) + first * kStep + lane * 8;
+    const __nv_bfloat16 *x_from = static_cast<const __nv_bfloat16 *>(args.x) + first * kStep + (Direct ? g * k + t * 8 : lane * 8);
     const float4 *norm_from = reinterpret_cast<const float4 *>(norm.x) + threadIdx.x;
     keep(out), keep(residual_at), keep(x_from), keep(norm_from);
     __syncthreads(); // the barriers are there
@@ -259,19 +261,12 @@ __global__ void __maxnreg__(registers_of(Tiles, Dim))
     load_residual(0);
     if constexpr (Norm) {
         float *held = reinterpret_cast<float *>(shared + room.rows);
-        constexpr uint32_t kFlying = Rows == 1 ? 1 : 4; // loads
 #pragma unroll 1
-        for (uint32_t i = threadIdx.x; i < n * k / 4; i += kFlying * blockDim.x, norm_from += kFlying * blockDim.x) {
-            float4 v[kFlying];
-#pragma unroll
-            for (uint32_t j = 0; j < kFlying; j++)
-                if (i + j * blockDim.x < n * k / 4) v[j] = __ldcg(norm_from + j * blockDim.x);
-#pragma unroll
-            for (uint32_t j = 0; j < kFlying; j++)
-                if (i + j * blockDim.x < n * k / 4) reinterpret_cast<float4 *>(held)[i + j * blockDim.x] = v[j];
-        }
+        for (uint32_t i = threadIdx.x; i < n * k / 4; i += blockDim.x, norm_from += blockDim.x) fetch(shared_address(held) + i * 16, norm_from);
+        fetches_end();
         if constexpr (Dim != 0)
             if (slice == 0) heads.load_step();
+        wait_for_fetches<0>();
         __syncthreads();
         float *scales = reinterpret_cast<float *>(shared + room.scales);
         float scale = 0;
@@ -298,7 +293,7 @@ __global__ void __maxnreg__(registers_of(Tiles, Dim))
             for (uint32_t i = lane * 2 + kHeld * kWarp * 2; i < steps * kStep; i += kWarp * 2)
                 put(i, *reinterpret_cast<const float2 *>(norm.weight + first * kStep + i));
         }
-    } else {
+    } else if constexpr (!Direct) {
 #pragma unroll 1
         for (uint32_t i = lane; i < steps * 4; i += kWarp, x_from += kWarp * 8) {
             constexpr uint32_t kFlying = Rows == 1 ? 1 : 4; // loads
@@ -315,6 +310,10 @@ __global__ void __maxnreg__(registers_of(Tiles, Dim))
         }
     }
     __syncwarp();
+    uint4 direct[Direct ? kDirectSteps : 1];
+    if constexpr (Direct)
+#pragma unroll
+        for (uint32_t s = 0; s < kDirectSteps; s++) direct[s] = s < steps && g < n ? __ldcg(reinterpret_cast<const uint4 *>(x_from + s * kStep)) : uint4{};
 
     uint32_t slot = 0, parity = 0;
 #pragma unroll 1
@@ -324,10 +323,7 @@ __global__ void __maxnreg__(registers_of(Tiles, Dim))
         const unsigned char *x_at = inputs + g * room.pitch + first * kStep * 2 + t * 16;
         const unsigned char *weights = shared + room.ring + (slot * Tiles * kOutputs + g) * room.pitch + first * kStep * 2 + t * 16;
         const uint32_t next_pair = (Pair ? kOutputs : 2 * kOutputs) * room.pitch, high_of_pair = (Pair ? outputs : kOutputs) * room.pitch;
-#pragma unroll 1
-        for (uint32_t s = 0; s < steps; s++, x_at += kStep * 2, weights += kStep * 2) {
-            uint4 x = {};
-            if (g < n) x = *reinterpret_cast<const uint4 *>(x_at);
+        const auto add_step = [&](const uint4 &x) {
 #pragma unroll
             for (uint32_t i = 0; i < kPairs; i++) {
                 const uint4 low = *reinterpret_cast<const uint4 *>(weights + i * next_pair);
@@ -335,6 +331,15 @@ __global__ void __maxnreg__(registers_of(Tiles, Dim))
                 if constexpr (Tiles > 1) high = *reinterpret_cast<const uint4 *>(weights + i * next_pair + high_of_pair);
                 step_turned(sums[i], low, high, x);
             }
+            weights += kStep * 2;
+        };
+        if constexpr (Direct) {
+#pragma unroll
+            for (uint32_t s = 0; s < kDirectSteps; s++)
+                if (s < steps) add_step(direct[s]);
+        } else {
+#pragma unroll 1
+            for (uint32_t s = 0; s < steps; s++, x_at += kStep * 2) add_step(g < n ? *reinterpret_cast<const uint4 *>(x_at) : uint4{});
         }
 
         // Sums of the slices meet in shared memory: [slice][tile][row][output], gate and up taking turns.
@@ -419,13 +424,13 @@ Shape shape_of(const Context &context, const LinearArgs &args, bool norm) {
     return {};
 }
 
-template <uint32_t Tiles, uint32_t Rows, bool Norm, bool Pair, uint32_t Dim>
+template <uint32_t Tiles, uint32_t Rows, bool Norm, bool Pair, uint32_t Dim, bool Direct = false>
 void launch_one(const Context &context, const LinearArgs &args, const NormArgs *norm, const QkvArgs *qkv, Shape shape) {
-    const auto kernel = few<Tiles, Rows, Norm, Pair, Dim>;
+    const auto kernel = few<Tiles, Rows, Norm, Pair, Dim, Direct>;
     static const cudaError_t allowed = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kMostShared);
     check(allowed, "linear, shared memory");
     const Slices slices = slices_of(args.parts[0].weight.k);
-    const Room room = room_of(args, Tiles, shape.depth, Norm, Dim);
+    const Room room = room_of(args, Tiles, shape.depth, Norm, Dim, Direct);
     launch_clusters(context, "linear", kernel, dim3(shape.blocks), Dim == 0 ? 1 : Dim / 32, dim3(slices.count * kWarp), room.end, args,
                     norm != nullptr ? *norm : NormArgs{}, qkv != nullptr ? *qkv : QkvArgs{}, room, slices);
 }
@@ -435,6 +440,8 @@ template <uint32_t Rows, bool Norm> void launch_tiled(const Context &context, co
         (shape.tiles == 2   ? launch_one<2, Rows, Norm, true, 0>
          : shape.tiles == 4 ? launch_one<4, Rows, Norm, true, 0>
                             : launch_one<6, Rows, Norm, true, 0>)(context, args, norm, nullptr, shape);
+    } else if (Rows == kMostRows && !Norm && shape.tiles == 1 && shape.depth == 1 && slices_of(args.parts[0].weight.k).each <= kDirectSteps) {
+        launch_one<1, kMostRows, false, false, 0, true>(context, args, norm, nullptr, shape);
     } else {
         (shape.tiles == 1   ? launch_one<1, Rows, Norm, false, 0>
          : shape.tiles == 2 ? launch_one<2, Rows, Norm, false, 0>

@@ -61,6 +61,13 @@ __device__ Ahead look_ahead(const LinearArgs &args, const Around &around, uint32
     return ahead;
 }
 
+// The norm's weights of an output and those after it in the line, to the second-level cache: they are of this layer alone, and were last used a step ago.
+__device__ void prefetch_weight(const LinearArgs &args, const Around &around, TileOf at, uint32_t o) {
+    const bool heads = around.attends && at.part < 2;
+    const float *weights = heads ? heads_of(around.heads, at.part).norm_weight : around.normed != nullptr ? around.norm_weight + at.first : nullptr;
+    if (weights != nullptr && at.first + o < args.parts[at.part].weight.n) asm volatile("prefetch.global.L2 [%0];" ::"l"(weights + o));
+}
+
 // A head of a row by a warp, lane l of which has elements 4 l .. 4 l + 3.
 __device__ void finish_head(const cpu::QkvArgs &args, const Ahead &ahead, uint32_t part, uint32_t head, uint32_t row, bool there, float4 v) {
     const uint32_t lane = threadIdx.x % 32;
@@ -102,17 +109,21 @@ __global__ void __launch_bounds__(kThreads<Outputs>, 2)
     }
     __syncthreads();
     if (!around.attends) let_next_start();
+    if (threadIdx.x < Outputs / 32) prefetch_weight(args, around, at, threadIdx.x * 32); // a line each
 
     if (warp == kWarps) {
         if (lane == 0) {
+            const auto load = [once = gridDim.z == 1](uint32_t to, const CUtensorMap *map, uint32_t barrier, uint32_t k, uint32_t row) {
+                once ? hopper::load_once(to, map, barrier, k, row) : hopper::load(to, map, barrier, k, row);
+            };
             const auto load_weights = [&](uint32_t slot, uint32_t i) {
                 const uint32_t barrier = shared_address(full + slot), to = ring + slot * kStageBytes, k = (first + i) * kBlock;
                 hopper::arrive_expecting(barrier, kStageBytes);
                 if (pair) {
-                    hopper::load(to, &maps.weights[0], barrier, k, at.first);
-                    hopper::load(to + kWeightBytes / 2, &maps.weights[1], barrier, k, at.first);
+                    load(to, &maps.weights[0], barrier, k, at.first);
+                    load(to + kWeightBytes / 2, &maps.weights[1], barrier, k, at.first);
                 } else {
-                    hopper::load(to, &maps.weights[at.part], barrier, k, at.first);
+                    load(to, &maps.weights[at.part], barrier, k, at.first);
                 }
             };
             const auto load_rows = [&](uint32_t slot, uint32_t i) {

@@ -6,6 +6,7 @@
 #include "cuda/kernels.h"
 #include "cuda/linear.h"
 #include "cuda/norm.h"
+#include "cuda/rows.h"
 #include "runtime/error.h"
 
 namespace intarsia::cuda {
@@ -272,8 +273,6 @@ template <uint32_t Tiles> bool try_tiled(const Context &context, const LinearArg
 }
 
 bool even(uint32_t tiles, const LinearArgs &args) { return tiles % 2 == 0 || args.epilogue != Epilogue::SILU_MUL; }
-
-bool aligned(const void *address, uint32_t bytes) { return reinterpret_cast<uintptr_t>(address) % bytes == 0; }
 
 } // namespace
 

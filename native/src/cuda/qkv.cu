@@ -126,32 +126,44 @@ __global__ void __launch_bounds__(kMany) qkv_held(const __grid_constant__ cpu::Q
     const float *weight = is_v ? nullptr : part.norm_weight;
     const float *table = is_v ? nullptr : part.table;
     const float *from = (is_v ? args.v : part.x) + (uint64_t{row} * part_heads + in_part) * kDim + first;
-    wait_for_earlier();
+    void *out = is_v ? nullptr : part.out;
+    const bool in_the_cache = out == nullptr, narrow = in_the_cache ? args.cache.storage == cpu::Storage::BF16 : part.out_storage == cpu::Storage::BF16;
+    // Everything is on its way before the first is used.
+    float4 w[FOURS], x[FOURS], turns[FOURS]; // turns: cosines, then sines
+    if (weight) {
+#pragma unroll
+        for (uint32_t j = 0; j < FOURS; ++j) {
+            w[j] = load4(weight + first + 16 * j);
+        }
+    }
     let_next_start();
-    float4 x[FOURS];
+    wait_for_earlier();
 #pragma unroll
     for (uint32_t j = 0; j < FOURS; ++j) {
         x[j] = load4(from + 16 * j);
     }
-    void *out = is_v ? nullptr : part.out;
-    bool narrow = !is_v && part.out_storage == cpu::Storage::BF16;
-    if (out) {
-        out = element(out, (uint64_t{row} * part_heads + in_part) * kDim + first, narrow);
-    } else {
-        narrow = args.cache.storage == cpu::Storage::BF16;
+    if (table) {
+        table += uint64_t{row} * kDim + first;
+#pragma unroll
+        for (uint32_t j = 0; j < FOURS; ++j) {
+            turns[j] = load4(table + 16 * j);
+        }
+    }
+    if (in_the_cache) {
         void *slot = in_cache(is_v ? args.cache.values : args.cache.keys, args.cache, args.slots ? args.slots[row] : -1, in_part);
         out = slot ? element(slot, first, narrow) : nullptr;
+    } else {
+        out = element(out, (uint64_t{row} * part_heads + in_part) * kDim + first, narrow);
     }
     const float inverse = inverse_rms4(x, is_v ? 1.0f : part.eps); // unused without a weight, but all come here together
     if (weight) {
 #pragma unroll
         for (uint32_t j = 0; j < FOURS; ++j) {
-            const float4 w = load4(weight + first + 16 * j);
-            x[j] = make_float4(normed(x[j].x, inverse, w.x), normed(x[j].y, inverse, w.y), normed(x[j].z, inverse, w.z), normed(x[j].w, inverse, w.w));
+            x[j] = make_float4(normed(x[j].x, inverse, w[j].x), normed(x[j].y, inverse, w[j].y), normed(x[j].z, inverse, w[j].z),
+                               normed(x[j].w, inverse, w[j].w));
         }
     }
     if (table) {
-        table += uint64_t{row} * kDim + first;
         const auto rotate = [](float &a, float &b, float cosine, float sine) {
             const float other = __fmaf_rn(b, cosine, __fmul_rn(a, sine));
             a = __fmaf_rn(a, cosine, -__fmul_rn(b, sine));
@@ -159,8 +171,7 @@ __global__ void __launch_bounds__(kMany) qkv_held(const __grid_constant__ cpu::Q
         };
 #pragma unroll
         for (uint32_t j = 0; j < FOURS / 2; ++j) {
-            const float4 c = load4(table + 16 * j);
-            const float4 s = load4(table + kDim / 2 + 16 * j);
+            const float4 &c = turns[j], &s = turns[j + FOURS / 2];
             float4 &a = x[j], &b = x[j + FOURS / 2];
             rotate(a.x, b.x, c.x, s.x);
             rotate(a.y, b.y, c.y, s.y);

@@ -19,9 +19,15 @@ struct Copy {
     uint64_t words;
 };
 
+// What is copied, with the launch: asking the host for it takes as long as asking for the bytes.
+constexpr uint32_t kTogether = 100;
+struct Copies {
+    Copy copies[kTogether];
+};
+
 // Block (s, c) copies chunk c of segment s.
-__global__ void scatter(const Copy *copies) {
-    const Copy copy = copies[blockIdx.x];
+__global__ void scatter(const __grid_constant__ Copies all) {
+    const Copy &copy = all.copies[blockIdx.x];
     const uint64_t end = min(copy.words, uint64_t{blockIdx.y + 1} * (kChunk / 4));
     for (uint64_t i = uint64_t{blockIdx.y} * (kChunk / 4) + threadIdx.x; i < end; i += kThreads) {
         const uint32_t word = copy.from[i];
@@ -42,21 +48,24 @@ void upload(GpuContext &context, void *to, const void *from, uint64_t bytes) {
 }
 
 void stage(GpuContext &context, const GpuSegment *segments, uint32_t count) {
-    uint64_t bytes = count * sizeof(Copy), most = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        bytes += segments[i].bytes;
-        most = std::max(most, segments[i].bytes);
-    }
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) bytes += segments[i].bytes;
     GpuContext::Slot &slot = context.next(context.stages, context.stage_turn, std::max<uint64_t>(bytes * 2, 1 << 16));
-    auto *copies = reinterpret_cast<Copy *>(slot.data);
-    std::byte *at = slot.data + count * sizeof(Copy);
-    for (uint32_t i = 0; i < count; i++) {
-        copies[i] = {static_cast<uint32_t *>(segments[i].to), reinterpret_cast<const uint32_t *>(at), segments[i].earlier, segments[i].bytes / 4};
-        std::memcpy(at, segments[i].from, segments[i].bytes);
-        at += segments[i].bytes;
+    std::byte *at = slot.data;
+    for (uint32_t first = 0; first < count; first += kTogether) {
+        const uint32_t now = std::min(kTogether, count - first);
+        uint64_t most = 0;
+        Copies all;
+        for (uint32_t i = 0; i < now; i++) {
+            const GpuSegment &segment = segments[first + i];
+            all.copies[i] = {static_cast<uint32_t *>(segment.to), reinterpret_cast<const uint32_t *>(at), segment.earlier, segment.bytes / 4};
+            std::memcpy(at, segment.from, segment.bytes);
+            at += segment.bytes;
+            most = std::max(most, segment.bytes);
+        }
+        scatter<<<dim3(now, static_cast<uint32_t>((most + kChunk - 1) / kChunk)), kThreads, 0, context.stream>>>(all);
+        check(cudaGetLastError(), "copying a step's inputs");
     }
-    scatter<<<dim3(count, static_cast<uint32_t>((most + kChunk - 1) / kChunk)), kThreads, 0, context.stream>>>(copies);
-    check(cudaGetLastError(), "copying a step's inputs");
     check(cudaEventRecord(slot.done, context.stream), "copying a step's inputs");
 }
 

@@ -73,6 +73,7 @@ Step::Step(std::shared_ptr<Partition> partition, std::shared_ptr<KvCache> cache,
         std::memset(ring_.get(), 0, ring_bytes);
         segments_.reserve(9 + sizes.max_sequences);
         sampling_.reserve(sizes.max_rows);
+        if (cache_) writers_.resize(cache_->blocks());
     }
     const Weights &weights = *graph.weights();
     for (uint32_t id = 0, size = weights.size(); id < size; id++) weights_.push_back(weights.at(id).memory.data());
@@ -178,14 +179,35 @@ void Step::stage(bool follows, bool samples) {
         add(INTARSIA_BUFFER_BLOCK_TABLES, uint64_t{s} * sizes_.max_blocks, (static_cast<uint32_t>(length[s]) + cpu::kBlock - 1) / cpu::kBlock);
     samples_ = samples && add_sampling(rows_);
     const struct {
-        uint32_t sequences, none;
+        uint32_t sequences, reads_of_others;
         GpuTurn turn;
-    } counts = {sequences_, 0, {++turn_, samples_, edits_.as<uint32_t>()}};
+    } counts = {sequences_, reads_of_others(), {++turn_, samples_, edits_.as<uint32_t>()}};
     static_assert(offsetof(decltype(counts), turn) == kTurn && sizeof counts <= kSampling);
     segments_.push_back({kernel_address(INTARSIA_BUFFER_SAMPLING), &counts, sizeof counts, nullptr});
     gpu_->stage(segments_);
     fresh_ = true;
     chosen_rows_ = 0;
+}
+
+// Whether a sequence has a block of the cache to which another writes in this step, as where a prompt begins with blocks that the other is about to fill.
+bool Step::reads_of_others() {
+    if (!cache_ || sequences_ < 2) return false;
+    const auto *start = view<int32_t>(INTARSIA_BUFFER_QUERY_STARTS);
+    const auto *length = view<int32_t>(INTARSIA_BUFFER_LENGTHS);
+    const auto *table = view<int32_t>(INTARSIA_BUFFER_BLOCK_TABLES);
+    const auto blocks_of = [](int32_t positions) { return (static_cast<uint32_t>(positions) + cpu::kBlock - 1) / cpu::kBlock; };
+    const uint64_t now = uint64_t{turn_ + 1} << 32; // with the sequence: who writes to a block now
+    for (uint32_t s = 0; s < sequences_; s++) {
+        const int32_t *own = table + uint64_t{s} * sizes_.max_blocks;
+        for (uint32_t b = static_cast<uint32_t>(length[s] - (start[s + 1] - start[s])) / cpu::kBlock; b < blocks_of(length[s]); b++)
+            writers_[static_cast<uint32_t>(own[b])] = now | s;
+    }
+    for (uint32_t s = 0; s < sequences_; s++) {
+        const int32_t *own = table + uint64_t{s} * sizes_.max_blocks;
+        for (uint32_t b = 0; b < blocks_of(length[s]); b++)
+            if (const uint64_t writer = writers_[static_cast<uint32_t>(own[b])]; writer >= now && writer != (now | s)) return true;
+    }
+    return false;
 }
 
 bool Step::edits_fit(uint32_t states) const {

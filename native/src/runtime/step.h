@@ -70,6 +70,7 @@ private:
     uint64_t offset_of(uint32_t kind) const;
     void *kernel_address(uint32_t kind) const;
     void stage(bool follows, bool samples);
+    bool reads_of_others();
     // To the device: how its rows are sampled. Answers whether there are any but plain ones of temperature 0; the host's are taken for such.
     bool add_sampling(uint32_t rows);
     bool edits_fit(uint32_t states) const;
@@ -99,6 +100,7 @@ private:
     std::vector<GpuSegment> segments_;
     std::vector<intarsia_sampling> sampling_; // as the device gets it; reserved is 1 for rows that the host samples
     std::vector<uint32_t> edit_words_;
+    std::vector<uint64_t> writers_; // of each block of the cache the last turn and sequence that wrote to it
     bool samples_ = false;      // the device was told to sample
     uint32_t turn_ = 0;         // counts the steps that were begun
     bool fresh_ = false;        // this turn's tokens were not asked for
