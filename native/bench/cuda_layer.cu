@@ -92,7 +92,7 @@ public:
         void *attended = device.allocate<__nv_bfloat16>(uint64_t{rows} * kHeads * kDim, 1);
         void *wide = device.allocate<__nv_bfloat16>(uint64_t{rows} * kWide, 1);
         auto *table = device.allocate<float>(uint64_t{rows} * kDim, 0.7f);
-        const auto *count = device.upload(std::vector<uint32_t>{sequences});
+        const auto *count = device.upload(std::vector<uint32_t>{sequences, 0});
         const auto *query_starts = device.upload(starts), *all_lengths = device.upload(lengths), *all_tables = device.upload(tables), *all_slots = device.upload(slots);
         const float scale = 0.088388f;
         for (const Layer &layer : layers) {
@@ -150,6 +150,7 @@ public:
             const double all = called(idle, host);
             std::printf("  calls one by one, after %3d ms of rest: %8.2f us a layer, of which the host took %.2f\n", idle, all / kLayers, host / kLayers);
         }
+        std::printf("%s", cuda::measure(device_.context, calls_.data(), KINDS).c_str()); // which kernels the products are
         std::fflush(stdout);
     }
 
@@ -330,7 +331,6 @@ int main_of(int count, char **arguments) {
         Step step(device, layers, n);
         shapes ? step.sweep() : step.measure();
     }
-    if (device.context.blas != nullptr) std::printf("%s", cuda::choices(*device.context.blas).c_str());
     return 0;
 }
 
