@@ -20,6 +20,8 @@ gtest_discover_tests(intarsia_tests DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 12
 add_library(intarsia_emulated_gpu SHARED tests/emulated_gpu.cpp)
 target_include_directories(intarsia_emulated_gpu PRIVATE tests include src ${INTARSIA_GENERATED})
 target_link_libraries(intarsia_emulated_gpu PRIVATE intarsia_flags intarsia_sanitizer)
+add_test(NAME steps_on_an_emulated_device COMMAND intarsia_tests --gtest_filter=Cuda.ASequenceReads*)
+set_tests_properties(steps_on_an_emulated_device PROPERTIES ENVIRONMENT INTARSIA_TEST_GPU=$<TARGET_FILE:intarsia_emulated_gpu>)
 
 add_executable(intarsia_consumer tests/consumer.c)
 target_compile_options(intarsia_consumer PRIVATE -Wall -Wextra -Wpedantic -Werror)

@@ -1,8 +1,9 @@
 // A CUDA device beside the CPU: the same graphs, weights and steps give logits within what rounding explains, and on the CUDA device itself the same
-// bits however a step is run. Skipped, with the device's reason, where there is none.
+// bits however a step is run. Skipped, with the device's reason, where there is none; INTARSIA_TEST_GPU names a plug-in to take in place of the one beside it.
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <numeric>
 
@@ -17,8 +18,13 @@ using cpu::Storage;
 using testing::cut;
 using testing::WeightSet;
 
+const Gpus &looked_for() {
+    if (const char *path = std::getenv("INTARSIA_TEST_GPU")) set_gpu_plugin(path);
+    return gpus();
+}
+
 #define NEEDS_CUDA() \
-    if (gpus().devices.empty()) GTEST_SKIP() << "no CUDA device: " << gpus().reason
+    if (looked_for().devices.empty()) GTEST_SKIP() << "no CUDA device: " << gpus().reason
 
 struct Shape {
     uint32_t hidden, heads, kv_heads, head_dim, inner, vocabulary, layers, window;
@@ -209,6 +215,24 @@ TEST(Cuda, TheSameBitsHoweverAStepIsRun) {
             const std::vector<float> batch = runner.run({{2, 90, 1}, {0, 150, 1}, {3, 0, 40}, {0, 0, 0}});
             EXPECT_TRUE(same_bits(rows(batch, v, 1, 1), rows(whole, v, 150, 1))) << "in a batch";
         }
+}
+
+// Keys and values of earlier steps are read before those of this step are written, unless a sequence has those of another.
+TEST(Cuda, ASequenceReadsWhatAnotherWritesInTheSameStep) {
+    NEEDS_CUDA();
+    for (const Storage storage : {Storage::F32, Storage::BF16})
+        for (const Shape &shape : kShapes)
+            for (const uint32_t count : {1u, 3u, 7u, 37u, 100u}) {
+                Runner runner(shape, cuda(true), storage), together(shape, cuda(true), storage);
+                for (Runner *each : {&runner, &together}) each->run({{0, 0, 20}, {1, 0, 5}});
+                const std::vector<float> of_first = runner.run({{0, 20, count}});
+                const std::vector<float> of_second = runner.run({{0, 20 + count, 1}});
+                // The second part has the same blocks as the first, as another sequence would that begins alike.
+                const std::vector<float> got = together.run({{0, 20, count}, {0, 20 + count, 1}, {1, 5, 1}});
+                SCOPED_TRACE(::testing::Message() << "head_dim " << shape.head_dim << (storage == Storage::F32 ? " f32" : " bf16") << ", " << count << " tokens");
+                EXPECT_TRUE(same_bits(rows(got, shape.vocabulary, 0, count), of_first));
+                EXPECT_TRUE(same_bits(rows(got, shape.vocabulary, count, 1), of_second));
+            }
 }
 
 TEST(Cuda, SamplesOnTheDeviceWhatTheHostSamples) {

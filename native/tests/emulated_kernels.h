@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <set>
 #include <vector>
 
 #include "compile/kernel_args.h"
@@ -156,8 +158,31 @@ inline void attend(const cpu::AttentionArgs &a, const int32_t *table, uint32_t r
     for (uint32_t j = 0; j < dim; j++) put(a.out, row, head * dim + j, width, a.out_storage, out[j] / sum);
 }
 
+// Whether a sequence has a block to which another writes in this step.
+inline bool reads_of_others(const cpu::AttentionArgs &a) {
+    const auto each_block = [&](bool only_new, const auto &body) {
+        for (uint32_t s = 0; s < *a.sequences; s++) {
+            const auto length = static_cast<uint32_t>(a.lengths[s]), tokens = static_cast<uint32_t>(a.query_starts[s + 1] - a.query_starts[s]);
+            for (uint32_t b = only_new ? (length - tokens) / cpu::kBlock : 0; b * cpu::kBlock < length; b++) body(a.block_tables[uint64_t{s} * a.max_blocks + b], s);
+        }
+    };
+    std::map<int32_t, std::set<uint32_t>> writers;
+    each_block(true, [&](int32_t block, uint32_t s) { writers[block].insert(s); });
+    bool found = false;
+    each_block(false, [&](int32_t block, uint32_t s) {
+        const auto of_block = writers.find(block);
+        found = found || (of_block != writers.end() && of_block->second != std::set<uint32_t>{s});
+    });
+    return found;
+}
+
 inline void launch(const cpu::AttentionArgs &a) {
     const uint32_t sequences = *a.sequences, width = a.heads * a.cache.head_dim;
+    if (a.sequences[1] == 0 && reads_of_others(a)) { // a device may have read what was not written yet
+        for (uint32_t row = 0; row < a.n; row++)
+            for (uint32_t j = 0; j < width; j++) put(a.out, row, j, width, a.out_storage, NAN);
+        return;
+    }
     for (uint32_t s = 0; s < sequences; s++) {
         const auto begin = static_cast<uint32_t>(a.query_starts[s]), end = static_cast<uint32_t>(a.query_starts[s + 1]);
         for (uint32_t row = begin; row < end; row++)

@@ -5,7 +5,8 @@
 // of its key blocks go to scratch memory, and the last thread block to arrive merges them all.
 //
 // Before wait_for_earlier() this reads the step's buffers and, unless a sequence reads what another writes in this step, what earlier steps left in the cache.
-// Those steps are done: the first kernels of a step, the embedding and the table of rotations, let others start only once they have waited themselves, so whatever runs beside this one is of this step.
+// Those steps are done: the first kernels of a step, the embedding and the table of rotations, let others start only once they have waited themselves, so whatever
+// runs beside this one is of this step.
 #include "cuda/attention_deal.h"
 #include "cuda/attention_tile.h"
 

@@ -37,7 +37,7 @@ constexpr uint32_t kHeadTiles = 4; // of a block that makes heads ready
 
 // As few as will do: registers decide how many blocks of the next kernels start beside these.
 constexpr int registers_of(uint32_t tiles, uint32_t dim, bool direct) { return dim != 0 ? 80 : direct ? 56 : tiles == 1 ? 40 : 64; }
-constexpr uint32_t kDirectSteps = 6;
+constexpr uint32_t kDirectSteps = 6; // of a slice, at most, whose inputs go to registers alone
 
 // Shared memory, in bytes: barriers, the ring of weights, sums of slices (of two groups), rows of bf16, and for a norm the rows of f32 and a scale for each;
 // heads that this block makes ready.

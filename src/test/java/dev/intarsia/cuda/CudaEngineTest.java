@@ -59,7 +59,8 @@ class CudaEngineTest {
         assertThat(info.memoryTotal()).isGreaterThan(1L << 30);
         assertThat(info.memoryFree()).isBetween(1L, info.memoryTotal());
         try (Device device = Device.open(DeviceOptions.cuda(0).withMemory(1L << 30))) {
-            assertThat(device.measureRead(64 << 20)).isBetween(1e10, 1e14);
+            double least = info.name().equals("Emulated") ? 1e8 : 1e10; // the first is the host's memory, whatever else the host does
+            assertThat(device.measureRead(64 << 20)).isBetween(least, 1e14);
         }
     }
 
