@@ -46,8 +46,6 @@ struct Chunk {
     uint32_t sequence, length, count;
 };
 
-// Sequences with known queries, keys and values, and a paged cache that is NaN where nothing is written. Tables name shuffled blocks; what no row may use is
-// far outside the cache.
 // What the kernel before attention is: it lets attention start, and writes to the cache a good while after that.
 __global__ void write_late(uint4 *keys, uint4 *values, const uint4 *all_keys, const uint4 *all_values, uint64_t count) {
     cuda::let_next_start();
@@ -59,6 +57,8 @@ __global__ void write_late(uint4 *keys, uint4 *values, const uint4 *all_keys, co
     }
 }
 
+// Sequences with known queries, keys and values, and a paged cache that is NaN where nothing is written. Tables name shuffled blocks; what no row may use is
+// far outside the cache.
 class World {
 public:
     World(const Shape &shape, const std::vector<uint32_t> &lengths, uint32_t seed, uint32_t shuffle = 1) : shape_(shape) {

@@ -55,13 +55,8 @@ __device__ inline void wait(uint32_t barrier, uint32_t parity) {
                      : "memory");
     } while (ended == 0);
 }
-// `bytes`, a multiple of 16, to shared memory; both addresses are multiples of 16.
-__device__ inline void copy(uint32_t to, const void *from, uint32_t bytes, uint32_t barrier) {
-    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(to), "l"(from), "r"(bytes), "r"(barrier)
-                 : "memory");
-}
-
-// The same of what is read once: it is the first to leave the second-level cache, and what is used again, code not least, stays.
+// `bytes`, a multiple of 16, to shared memory; both addresses are multiples of 16. What is read once is the first to leave the second-level cache, so that what is
+// used again, code not least, stays.
 __device__ inline void copy_once(uint32_t to, const void *from, uint32_t bytes, uint32_t barrier) {
     asm volatile("{\n.reg .b64 first;\ncreatepolicy.fractional.L2::evict_first.b64 first, 1.0;\n"
                  "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], first;\n}" ::"r"(to),

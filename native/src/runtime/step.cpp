@@ -23,6 +23,9 @@ std::atomic<uint64_t> steps{0}; // made so far; their ids are never used again
 constexpr uint64_t kTurn = 8, kSampling = 64; // bytes behind a device's number of sequences
 constexpr size_t kMostEdits = 4u << 20; // words of a turn; what needs more is sampled on the host
 
+// Of the cache, that so many positions take.
+uint32_t blocks_of(int32_t positions) { return (static_cast<uint32_t>(positions) + cpu::kBlock - 1) / cpu::kBlock; }
+
 uint64_t aligned(uint64_t bytes) { return (bytes + 63) / 64 * 64; }
 
 void check_size(const char *field, uint32_t value) {
@@ -176,7 +179,7 @@ void Step::stage(bool follows, bool samples) {
     add(INTARSIA_BUFFER_LENGTHS, 0, sequences_);
     const auto *length = view<int32_t>(INTARSIA_BUFFER_LENGTHS);
     for (uint32_t s = 0; s < sequences_; s++)
-        add(INTARSIA_BUFFER_BLOCK_TABLES, uint64_t{s} * sizes_.max_blocks, (static_cast<uint32_t>(length[s]) + cpu::kBlock - 1) / cpu::kBlock);
+        add(INTARSIA_BUFFER_BLOCK_TABLES, uint64_t{s} * sizes_.max_blocks, blocks_of(length[s]));
     samples_ = samples && add_sampling(rows_);
     const struct {
         uint32_t sequences, reads_of_others;
@@ -195,7 +198,6 @@ bool Step::reads_of_others() {
     const auto *start = view<int32_t>(INTARSIA_BUFFER_QUERY_STARTS);
     const auto *length = view<int32_t>(INTARSIA_BUFFER_LENGTHS);
     const auto *table = view<int32_t>(INTARSIA_BUFFER_BLOCK_TABLES);
-    const auto blocks_of = [](int32_t positions) { return (static_cast<uint32_t>(positions) + cpu::kBlock - 1) / cpu::kBlock; };
     const uint64_t now = uint64_t{turn_ + 1} << 32; // with the sequence: who writes to a block now
     for (uint32_t s = 0; s < sequences_; s++) {
         const int32_t *own = table + uint64_t{s} * sizes_.max_blocks;
@@ -285,8 +287,7 @@ void Step::check_sequences(uint32_t tokens, uint32_t sequences) const {
                 fail(INTARSIA_INVALID_ARGUMENT, "step: token %d of sequence %u has position %d; positions rise by 1 to the length %d less 1", t,
                      s, position[t], length[s]);
         if (!cache_) continue;
-        const uint32_t blocks = (static_cast<uint32_t>(length[s]) + cpu::kBlock - 1) / cpu::kBlock;
-        for (uint32_t b = 0; b < blocks; b++)
+        for (uint32_t b = 0, blocks = blocks_of(length[s]); b < blocks; b++)
             if (const int32_t block = table[uint64_t{s} * sizes_.max_blocks + b];
                 block < 0 || static_cast<uint32_t>(block) >= cache_->blocks())
                 fail(INTARSIA_INVALID_ARGUMENT, "step: block %u of sequence %u is %d, not in 0..%u", b, s, block, cache_->blocks() - 1);

@@ -92,8 +92,8 @@ private:
     uint32_t logits_width_ = 0;
     Buffer buffers_[INTARSIA_BUFFER_RANKS + 1] = {};
     Memory memory_;                // the step buffers
-    // On a CUDA device: its copy of the buffers that kernels read, then the number of sequences, a GpuTurn at kTurn and how rows are sampled from kSampling
-    // on; the logits; the tokens of argmax, and the ring through which they come back; what sampler states make of the logits.
+    // On a CUDA device: its copy of the buffers that kernels read, then the number of sequences and whether one reads what another writes in the step, a GpuTurn at
+    // kTurn and how rows are sampled from kSampling on; the logits; the tokens of argmax, and the ring through which they come back; what sampler states make of the logits.
     std::shared_ptr<Gpu> gpu_;
     Memory inputs_, logits_, chosen_, edits_;
     std::unique_ptr<uint64_t, std::function<void(uint64_t *)>> ring_;
